@@ -1,0 +1,36 @@
+"""Packaging of slim-resnet; the base install needs no framework."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "slim_resnet" / "__init__.py").read_text(encoding="utf-8")
+).group(1)
+
+# tensorflow and tf_keras of one minor, or slim's batch norm breaks; torch exact, as other requests
+# bring gigabytes of CUDA libraries.
+TF = ["tensorflow==2.21.*", "tf_keras==2.21.*", "tf-slim==1.1.0", "keras>=3.15"]
+TORCH = ["torch==2.13.0"]
+TEST = ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6"]
+
+setup(
+    name="slim-resnet",
+    version=VERSION,
+    description="TF1-slim ResNet and ResNeXt on today's TensorFlow, and their checkpoints in "
+    "PyTorch and Keras 3, with proof that the outputs match",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["slim_resnet*", "converters*"]),
+    install_requires=["numpy>=1.26", "h5py>=3.10", "rich>=13", "safetensors>=0.4"],
+    extras_require={
+        "tf": TF,
+        "torch": TORCH,
+        "test": TEST,
+        "all": [*TF, *TORCH, *TEST],
+    },
+)

@@ -1,0 +1,246 @@
+"""Building blocks of slim's ResNets: `tf_slim.nets.resnet_utils` on today's TensorFlow.
+
+Names, signatures, defaults, scopes, end points and errors are those of tf-slim; what the model
+garden's later copy added is accepted by keyword. New here: `groups`, units written as the plain
+tuples of the first slim, and errors that name the block and the unit.
+"""
+
+from __future__ import annotations
+
+import collections
+import inspect
+
+from slim_resnet.arch import unit_strides
+from slim_resnet.compat import slim, tf
+from slim_resnet.layers import grouped_conv2d
+
+_UNIT_KEYS = ("depth", "depth_bottleneck", "stride")
+
+
+class Block(collections.namedtuple("Block", ["scope", "unit_fn", "args"])):
+    """A named tuple describing a ResNet block.
+
+    Its parts are:
+      scope: the scope of the block.
+      unit_fn: the residual unit, a function from a tensor and one element of `args` to a tensor.
+      args: a list with one element per unit: a dict of keywords of `unit_fn`, or a plain tuple
+        (depth, depth_bottleneck, stride); all of one kind.
+    """
+
+
+def stage_block(scope, unit_fn, stage, convention="slim", **unit_args):
+    """The `Block` of an `arch.Stage`.
+
+    Args:
+      scope: the scope of the block.
+      unit_fn: the residual unit.
+      stage: an `arch.Stage`.
+      convention: where the stage's stride sits.
+      **unit_args: more keywords of `unit_fn`, the same for every unit.
+
+    Returns:
+      A `Block` with one dict per unit.
+    """
+    strides = unit_strides(stage.num_units, stage.stride, convention)
+    width = {"depth": stage.depth, "depth_bottleneck": stage.depth_bottleneck}
+    return Block(scope, unit_fn, [{**width, "stride": stride, **unit_args} for stride in strides])
+
+
+def arch_blocks(arch, unit_fn, **unit_args):
+    """The `Block`s of an `Arch`, named block1, block2, ..."""
+    return [
+        stage_block(f"block{i}", unit_fn, stage, arch.convention, **unit_args)
+        for i, stage in enumerate(arch.stages, start=1)
+    ]
+
+
+def subsample(inputs, factor, scope=None):
+    """Keeps every `factor`-th row and column, from the first on.
+
+    Args:
+      inputs: a tensor [batch, height_in, width_in, channels].
+      factor: the subsampling factor.
+      scope: optional variable scope.
+
+    Returns:
+      A tensor [batch, ceil(height_in / factor), ceil(width_in / factor), channels]; `inputs`
+      itself when `factor` is 1.
+    """
+    if factor == 1:
+        return inputs
+    return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
+
+
+def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None, *, groups=1):
+    """Strided convolution that pads (kernel - 1) // 2 first, whatever the size of the input.
+
+    The same as a stride 1 convolution with SAME padding followed by `subsample`; TensorFlow's own
+    strided SAME pads even sizes at the bottom and right only, and so computes something else.
+
+    Args:
+      inputs: a tensor [batch, height_in, width_in, channels].
+      num_outputs: the number of output channels.
+      kernel_size: an int, the kernel's height and width.
+      stride: an int, the output stride.
+      rate: an int, the rate of atrous convolution.
+      scope: optional variable scope.
+      groups: groups of channels convolved separately (cardinality).
+
+    Returns:
+      A tensor [batch, ceil(height_in / stride), ceil(width_in / stride), num_outputs].
+    """
+    padding = "SAME"
+    if stride > 1:
+        pad_total = (kernel_size - 1) * rate
+        pad = [pad_total // 2, pad_total - pad_total // 2]
+        inputs = tf.pad(inputs, [[0, 0], pad, pad, [0, 0]])
+        padding = "VALID"
+    args = dict(stride=stride, rate=rate, padding=padding, scope=scope)
+    if groups == 1:
+        return slim.conv2d(inputs, num_outputs, kernel_size, **args)
+    return grouped_conv2d(inputs, num_outputs, kernel_size, groups, **args)
+
+
+@slim.add_arg_scope
+def stack_blocks_dense(
+    net,
+    blocks,
+    output_stride=None,
+    outputs_collections=None,
+    *,
+    store_non_strided_activations=False,
+):
+    """Stacks ResNet blocks and controls the density of the output features.
+
+    Each unit lives in the scope 'BLOCK/unit_N'. Once the stride reaches `output_stride`, further
+    strides become rates of atrous convolution (arXiv:1606.00915).
+
+    Args:
+      net: a tensor [batch, height, width, channels].
+      blocks: a list of `Block`.
+      output_stride: the ratio of input to output resolution; it must be the product of the unit
+        strides up to some unit. None: all strides are applied.
+      outputs_collections: the collection to which the blocks' outputs are added.
+      store_non_strided_activations: apply the stride of a block's last unit after the block's
+        output has been collected, so that end points keep the higher resolution.
+
+    Returns:
+      The output tensor, of stride `output_stride`.
+
+    Raises:
+      ValueError: `output_stride` cannot be reached, or a unit's args are neither what `unit_fn`
+        takes nor tuples (depth, depth_bottleneck, stride); the message names block and unit.
+    """
+    current_stride = 1
+    rate = 1
+    for block in blocks:
+        units = _unit_args(block)
+        with tf.variable_scope(block.scope, "block", [net]) as sc:
+            block_stride = 1
+            if store_non_strided_activations:
+                block_stride = units[-1].get("stride", 1)
+                units[-1] = dict(units[-1], stride=1)
+            for i, unit in enumerate(units, start=1):
+                _check_reachable(current_stride, output_stride)
+                with tf.variable_scope(f"unit_{i}", values=[net]):
+                    if current_stride == output_stride:
+                        net = block.unit_fn(net, rate=rate, **dict(unit, stride=1))
+                        rate *= unit.get("stride", 1)
+                    else:
+                        net = block.unit_fn(net, rate=1, **unit)
+                        current_stride *= unit.get("stride", 1)
+            net = slim.utils.collect_named_outputs(outputs_collections, sc.name, net)
+            if current_stride == output_stride:
+                rate *= block_stride
+            else:
+                net = subsample(net, block_stride)
+                current_stride *= block_stride
+    if output_stride is not None and current_stride != output_stride:
+        raise ValueError("The target output_stride cannot be reached.")
+    return net
+
+
+def _check_reachable(current_stride, output_stride) -> None:
+    if output_stride is not None and current_stride > output_stride:
+        raise ValueError("The target output_stride cannot be reached.")
+
+
+def _unit_args(block: Block) -> list[dict]:
+    """The keywords of each unit of `block`, from dicts or plain tuples, checked."""
+    kinds = {isinstance(unit, dict) for unit in block.args}
+    if len(kinds) > 1:
+        first = isinstance(block.args[0], dict)
+        odd = next(i for i, u in enumerate(block.args, 1) if isinstance(u, dict) != first)
+        raise ValueError(
+            f"{block.scope}/unit_{odd}: the units of a block are all dicts or all tuples, not a mix"
+        )
+    signature = _signature(block.unit_fn)
+    return [_one_unit(block.scope, i, unit, signature) for i, unit in enumerate(block.args, 1)]
+
+
+def _one_unit(scope, index, unit, signature) -> dict:
+    if not isinstance(unit, dict):
+        if len(unit) != len(_UNIT_KEYS):
+            raise ValueError(
+                f"{scope}/unit_{index}: {tuple(unit)!r} has {len(unit)} elements, a unit is "
+                f"({', '.join(_UNIT_KEYS)})"
+            )
+        unit = dict(zip(_UNIT_KEYS, unit, strict=True))
+    if signature is not None:
+        try:
+            signature.bind(None, rate=1, **unit)
+        except TypeError as error:
+            raise ValueError(
+                f"{scope}/unit_{index}: {error}; the unit's args are {dict(unit)!r}"
+            ) from None
+    return dict(unit)
+
+
+def _signature(unit_fn):
+    try:
+        return inspect.signature(unit_fn)
+    except (TypeError, ValueError):  # a callable without one: it will complain itself
+        return None
+
+
+def resnet_arg_scope(
+    weight_decay=0.0001,
+    batch_norm_decay=0.997,
+    batch_norm_epsilon=1e-5,
+    batch_norm_scale=True,
+    *,
+    activation_fn=tf.nn.relu,
+    use_batch_norm=True,
+    batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
+):
+    """The default arg scope of slim's ResNets.
+
+    Args:
+      weight_decay: L2 weight decay of the convolutions' weights.
+      batch_norm_decay: decay of the moving averages.
+      batch_norm_epsilon: added to the variance.
+      batch_norm_scale: whether batch norms have a `gamma`.
+      activation_fn: activation of the convolutions.
+      use_batch_norm: whether convolutions are followed by a batch norm.
+      batch_norm_updates_collections: where the updates of the moving averages go.
+
+    Returns:
+      An arg scope; SAME padding of the root's max pool is part of it.
+    """
+    batch_norm_params = {
+        "decay": batch_norm_decay,
+        "epsilon": batch_norm_epsilon,
+        "scale": batch_norm_scale,
+        "updates_collections": batch_norm_updates_collections,
+    }
+    with slim.arg_scope(
+        [slim.conv2d],
+        weights_regularizer=slim.l2_regularizer(weight_decay),
+        weights_initializer=slim.variance_scaling_initializer(),
+        activation_fn=activation_fn,
+        normalizer_fn=slim.batch_norm if use_batch_norm else None,
+        normalizer_params=batch_norm_params,
+    ):
+        with slim.arg_scope([slim.batch_norm], **batch_norm_params):
+            with slim.arg_scope([slim.max_pool2d], padding="SAME") as arg_sc:
+                return arg_sc

@@ -1,0 +1,124 @@
+"""ResNeXt (arXiv:1611.05431) built as slim would have built it.
+
+The nets of `resnet_v1` with a grouped 3x3 convolution in every unit; scopes, variable names and
+end points are the same, `conv2/weights` is [3, 3, width / cardinality, width]::
+
+    from slim_resnet import resnext_v1
+    from slim_resnet.compat import slim, tf
+
+    images = tf.placeholder(tf.float32, [None, 224, 224, 3])
+    with slim.arg_scope(resnext_v1.resnet_arg_scope()):
+        net, end_points = resnext_v1.resnext_v1_50(images, 1000, is_training=False)
+"""
+
+from __future__ import annotations
+
+from slim_resnet import resnet_utils
+from slim_resnet.arch import REGISTRY, Stage, stage_width
+from slim_resnet.compat import slim
+from slim_resnet.resnet_v1 import bottleneck_unit, generate, network_fn
+
+resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+
+@slim.add_arg_scope
+def bottleneck(
+    inputs,
+    depth,
+    depth_bottleneck,
+    stride,
+    cardinality=32,
+    rate=1,
+    outputs_collections=None,
+    scope=None,
+    *,
+    use_bounded_activations=False,
+):
+    """Bottleneck unit whose 3x3 convolution has `cardinality` groups, Fig. 3(c) of the paper.
+
+    Args:
+      inputs: a tensor [batch, height, width, channels].
+      depth: channels of the unit's output.
+      depth_bottleneck: channels of the 3x3 convolution, all groups together (128 for 32x4d).
+      stride: the unit's stride, on the 3x3 convolution and on the shortcut.
+      cardinality: the number of groups.
+      rate: the rate of atrous convolution.
+      outputs_collections: collection to which the output is added.
+      scope: optional variable scope.
+      use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
+
+    Returns:
+      A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+
+    Raises:
+      ValueError: `cardinality` does not divide `depth_bottleneck`; the message names both.
+    """
+    return bottleneck_unit(
+        inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
+        cardinality=cardinality,
+        use_bounded_activations=use_bounded_activations,
+    )  # fmt: skip
+
+
+def resnext_v1(
+    inputs,
+    blocks,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    include_root_block=True,
+    reuse=None,
+    scope=None,
+    *,
+    spatial_squeeze=False,
+    store_non_strided_activations=False,
+    root_depth=64,
+    convention="slim",
+):
+    """Generator of ResNeXt networks; arguments, results and errors as in `resnet_v1.resnet_v1`."""
+    return generate(
+        inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
+        reuse, scope,
+        default_scope="resnext_v1",
+        unit_fns=[bottleneck],
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        root_depth=root_depth,
+        convention=convention,
+    )  # fmt: skip
+
+
+resnext_v1.default_image_size = 224
+
+
+def resnext_v1_block(
+    scope, base_depth, num_units, stride, *, cardinality=32, base_width=4, convention="slim"
+):
+    """A `Block` of ResNeXt units.
+
+    Args:
+      scope: the scope of the block.
+      base_depth: planes; the unit's output has four times as many channels.
+      num_units: the number of units.
+      stride: the stride of the block, in its last unit.
+      cardinality: the number of groups.
+      base_width: channels of a group at 64 planes (the "4d" of 32x4d).
+      convention: "torchvision" puts the stride into the first unit instead.
+
+    Returns:
+      A `resnet_utils.Block`.
+    """
+    width = stage_width(base_depth, cardinality, base_width)
+    stage = Stage(num_units, 4 * base_depth, width, stride)
+    return resnet_utils.stage_block(scope, bottleneck, stage, convention, cardinality=cardinality)
+
+
+def _network_fn(name):
+    arch = REGISTRY[name]
+    return network_fn(arch, resnext_v1, bottleneck, cardinality=arch.cardinality)
+
+
+resnext_v1_50 = _network_fn("resnext_v1_50")
+resnext_v1_101 = _network_fn("resnext_v1_101")
+resnext_v1_152 = _network_fn("resnext_v1_152")
