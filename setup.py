@@ -14,7 +14,8 @@ VERSION = re.search(
 # bring gigabytes of CUDA libraries.
 TF = ["tensorflow==2.21.*", "tf_keras==2.21.*", "tf-slim==1.1.0", "keras>=3.15"]
 TORCH = ["torch==2.13.0"]
-TEST = ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6"]
+# torchvision is the peer that converted networks are compared with; 0.28 is torch 2.13's.
+TEST = ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6", "torchvision==0.28.0"]
 
 setup(
     name="slim-resnet",

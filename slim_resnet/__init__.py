@@ -19,6 +19,7 @@ _MODULES = (
     "layers",
     "resnet_utils",
     "resnet_v1",
+    "resnet_v2",
     "resnext_v1",
 )
 

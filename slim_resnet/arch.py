@@ -1,7 +1,7 @@
 """Architectures as data: what every graph, every weight name and every check is derived from.
 
-An `Arch` says what a network is; `Arch.units`, `Arch.convs` and `Arch.end_points` spell it out layer
-by layer. Nothing here imports a framework.
+An `Arch` says what a network is; `Arch.units`, `Arch.variables` and `Arch.end_points` spell it out
+layer by layer. Nothing here imports a framework.
 
 Sources: arXiv:1512.03385 (ResNet), arXiv:1611.05431 (ResNeXt), and `tf_slim.nets` for names, for
 the place of the stride and for `output_stride`.
@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import json
+import math
 from dataclasses import dataclass
 
 CONVENTIONS = ("slim", "torchvision")
@@ -36,7 +38,7 @@ class Stage:
 class Conv:
     """A convolution and what follows it; `scope` is relative to the network's scope.
 
-    `norm` means a batch norm follows and there is no bias. Every kernel is odd, so the padding
+    `norm`: a batch norm follows, in the scope BatchNorm below. Every kernel is odd, so the padding
     of slim's `conv2d_same` is symmetric: `padding` pixels on each side, for any stride.
     """
 
@@ -48,6 +50,7 @@ class Conv:
     rate: int = 1
     groups: int = 1
     norm: bool = True
+    bias: bool = False
     activation: bool = True
 
     @property
@@ -61,20 +64,57 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """A batch norm and ReLU that stand by themselves, as in the pre-activation nets (v2)."""
+
+    scope: str
+    depth: int
+
+
+@dataclass(frozen=True)
 class Unit:
-    """A residual unit: `convs` in order, added to `shortcut` (None: the input, subsampled)."""
+    """A residual unit: `convs` in order, added to `shortcut` (None: the input, subsampled).
+
+    With `preact`, convs and a projection shortcut read its output, the identity reads the input.
+    `activation`: a ReLU follows the sum.
+    """
 
     scope: str
     block: int  # from 1
     index: int  # from 1
     stride: int
+    preact: Norm | None
     shortcut: Conv | None
     convs: tuple[Conv, ...]
+    activation: bool
 
     @property
-    def layers(self) -> tuple[Conv, ...]:
-        """Every convolution in the order in which slim creates it."""
-        return ((self.shortcut,) if self.shortcut else ()) + self.convs
+    def layers(self) -> tuple[Conv | Norm, ...]:
+        """Every layer with variables, in the order in which slim creates them."""
+        return tuple(layer for layer in (self.preact, self.shortcut, *self.convs) if layer)
+
+
+@dataclass(frozen=True)
+class UnitKind:
+    """How a residual unit is made: (name, kernel) of its convolutions; the 3x3 one is strided."""
+
+    convs: tuple[tuple[str, int], ...]
+    preact: bool
+
+
+UNIT_KINDS = {
+    "bottleneck_v1": UnitKind((("conv1", 1), ("conv2", 3), ("conv3", 1)), preact=False),
+    "bottleneck_v2": UnitKind((("conv1", 1), ("conv2", 3), ("conv3", 1)), preact=True),
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A slim variable: its name below the network's scope, and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,20 +122,23 @@ class Arch:
     """A residual network.
 
     Args:
-      name: its name in the registry, or a description when it has none.
-      family: the module of `slim_resnet` that builds it: "resnet_v1" or "resnext_v1".
-      stages: the blocks, from the root on.
-      cardinality: groups of each unit's 3x3 convolution (1: a plain ResNet).
-      num_classes: outputs of the logits layer; None: the network ends in the pooled features.
-      convention: "slim" (stride in a block's last unit, SAME root pool) or "torchvision" (stride
-        in a block's first unit, symmetric root pool).
-      root_depth: output channels of the 7x7 root convolution.
-      output_stride: input to output resolution, kept by atrous convolution; None: nominal.
-      batch_norm_epsilon: 1e-5 in slim's resnet_arg_scope.
+        name: its name in the registry, or a description when it has none.
+        family: the module of `slim_resnet` that builds it, e.g. "resnet_v1".
+        unit: the kind of residual unit, a key of `UNIT_KINDS`; it is the unit's scope, too.
+        stages: the blocks, from the root on.
+        cardinality: groups of each unit's 3x3 convolution (1: a plain ResNet).
+        num_classes: outputs of the logits layer; None: the network ends in the pooled features.
+        convention: "slim" (stride in a block's last unit, SAME root pool) or "torchvision" (stride
+            in a block's first unit, symmetric root pool).
+        root_depth: output channels of the 7x7 root convolution.
+        output_stride: input to output resolution, kept by atrous convolution; None: nominal.
+        batch_norm_epsilon: 1e-5 in slim's resnet_arg_scope.
+        batch_norm_decay: of the moving averages in training, 0.997 in slim's resnet_arg_scope.
     """
 
     name: str
     family: str
+    unit: str
     stages: tuple[Stage, ...]
     cardinality: int = 1
     num_classes: int | None = 1000
@@ -103,9 +146,12 @@ class Arch:
     root_depth: int = 64
     output_stride: int | None = None
     batch_norm_epsilon: float = 1e-5
+    batch_norm_decay: float = 0.997
 
     def __post_init__(self):
         check_convention(self.convention)
+        if self.kind.preact and self.convention == "torchvision":
+            raise ValueError(f"{self.name}: torchvision has no pre-activation nets, use slim's")
         for stage in self.stages:
             check_cardinality(stage.depth_bottleneck, self.cardinality)
 
@@ -132,16 +178,27 @@ class Arch:
 
         return self.replace(stages=tuple(scaled(stage) for stage in self.stages))
 
+    @property
+    def kind(self) -> UnitKind:
+        return UNIT_KINDS[self.unit]
+
     @functools.cached_property
     def root(self) -> Conv:
-        return Conv("conv1", kernel=7, depth_in=3, depth=self.root_depth, stride=2)
+        plain = self.kind.preact  # the first unit normalises and activates
+        return Conv(
+            "conv1", 7, 3, self.root_depth, 2, norm=not plain, bias=plain, activation=not plain
+        )
+
+    @functools.cached_property
+    def postnorm(self) -> Norm | None:
+        return Norm("postnorm", self.stages[-1].depth) if self.kind.preact else None
 
     @functools.cached_property
     def logits(self) -> Conv | None:
         if self.num_classes is None:
             return None
         depth = self.stages[-1].depth
-        return Conv("logits", 1, depth, self.num_classes, norm=False, activation=False)
+        return Conv("logits", 1, depth, self.num_classes, norm=False, bias=True, activation=False)
 
     @functools.cached_property
     def units(self) -> tuple[Unit, ...]:
@@ -170,30 +227,46 @@ class Arch:
     def _unit(
         self, block: int, index: int, stage: Stage, depth_in: int, stride: int, rate: int
     ) -> Unit:
-        scope = f"block{block}/unit_{index}/bottleneck_v1"
-        depth, width = stage.depth, stage.depth_bottleneck
+        scope = f"block{block}/unit_{index}/{self.unit}"
+        preact = self.kind.preact
+        last = {"norm": not preact, "bias": preact, "activation": False}
         shortcut = None
-        if depth != depth_in:
-            shortcut = Conv(f"{scope}/shortcut", 1, depth_in, depth, stride, activation=False)
-        convs = (
-            Conv(f"{scope}/conv1", 1, depth_in, width),
-            Conv(f"{scope}/conv2", 3, width, width, stride, rate, self.cardinality),
-            Conv(f"{scope}/conv3", 1, width, depth, activation=False),
+        if stage.depth != depth_in:
+            shortcut = Conv(f"{scope}/shortcut", 1, depth_in, stage.depth, stride, **last)
+        convs = []
+        depth = depth_in
+        for i, (name, kernel) in enumerate(self.kind.convs, start=1):
+            is_last = i == len(self.kind.convs)
+            width = stage.depth if is_last else stage.depth_bottleneck
+            spatial = (stride, rate, self.cardinality) if kernel > 1 else ()
+            convs.append(
+                Conv(f"{scope}/{name}", kernel, depth, width, *spatial, **(last if is_last else {}))
+            )
+            depth = width
+        return Unit(
+            scope=scope,
+            block=block,
+            index=index,
+            stride=stride,
+            preact=Norm(f"{scope}/preact", depth_in) if preact else None,
+            shortcut=shortcut,
+            convs=tuple(convs),
+            activation=not preact,
         )
-        return Unit(scope, block, index, stride, shortcut, convs)
 
     @property
-    def convs(self) -> tuple[Conv, ...]:
-        """Every convolution of the network in the order in which slim creates its variables."""
-        inner = tuple(conv for unit in self.units for conv in unit.layers)
-        return (self.root, *inner) + ((self.logits,) if self.logits else ())
+    def layers(self) -> tuple[Conv | Norm, ...]:
+        """Every layer with variables, in the order in which slim creates them."""
+        inner = tuple(layer for unit in self.units for layer in unit.layers)
+        return tuple(x for x in (self.root, *inner, self.postnorm, self.logits) if x)
 
     @property
     def end_points(self) -> tuple[str, ...]:
         """Names of the end points in slim's order, relative to the network's scope."""
         names = [self.root.scope]
         for unit in self.units:
-            names += [conv.scope for conv in unit.layers] + [unit.scope]
+            names += [conv.scope for conv in unit.layers if isinstance(conv, Conv)]
+            names.append(unit.scope)
             if unit.index == self.stages[unit.block - 1].num_units:
                 names.append(f"block{unit.block}")
         if self.logits:
@@ -202,12 +275,41 @@ class Arch:
 
     @property
     def num_parameters(self) -> int:
-        """Trainable parameters: weights, and two per channel for a batch norm or one for a bias."""
-        total = 0
-        for conv in self.convs:
-            height, width, depth_in, depth = conv.weights_shape
-            total += height * width * depth_in * depth + (2 if conv.norm else 1) * depth
-        return total
+        """The number of trainable parameters, moving statistics not counted."""
+        return sum(math.prod(v.shape) for v in self.variables if v.trainable)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Every variable in slim's order, names relative to the network's scope."""
+        found = []
+        for layer in self.layers:
+            if isinstance(layer, Norm):
+                found += _batch_norm(layer.scope, layer.depth)
+                continue
+            found.append(Variable(f"{layer.scope}/weights", layer.weights_shape))
+            if layer.norm:
+                found += _batch_norm(f"{layer.scope}/BatchNorm", layer.depth)
+            if layer.bias:
+                found.append(Variable(f"{layer.scope}/biases", (layer.depth,)))
+        return tuple(found)
+
+    def to_json(self) -> str:
+        """All fields as a JSON object; `from_json` is the reverse."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Arch:
+        """The `Arch` that `to_json` wrote.
+
+        Raises:
+            ValueError: `text` is not such an object.
+        """
+        try:
+            fields = json.loads(text)
+            fields["stages"] = tuple(Stage(**stage) for stage in fields["stages"])
+            return cls(**fields)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise ValueError(f"not the description of an architecture: {error}") from error
 
     def describe(self) -> str:
         """One line, e.g. "resnet_v1, 3-4-6-3 units, bottlenecks 4-8-16-32, 10 classes"."""
@@ -245,32 +347,49 @@ def check_cardinality(depth: int, cardinality: int) -> None:
 
 
 def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:
-    """Channels of a ResNeXt stage's 3x3 convolution: int(planes * base_width / 64) * cardinality."""
+    """Channels of a ResNeXt stage's 3x3: int(planes * base_width / 64) * cardinality."""
     return int(base_depth * base_width / 64) * cardinality
+
+
+def _batch_norm(scope: str, depth: int) -> list[Variable]:
+    return [
+        Variable(f"{scope}/gamma", (depth,)),
+        Variable(f"{scope}/beta", (depth,)),
+        Variable(f"{scope}/moving_mean", (depth,), trainable=False),
+        Variable(f"{scope}/moving_variance", (depth,), trainable=False),
+    ]
 
 
 def _move_strides(stages: tuple[Stage, ...], convention: str) -> tuple[Stage, ...]:
     """A stride that ends a block (slim) is one that begins the next (torchvision), and back."""
     strides = [stage.stride for stage in stages]
-    shift = strides[-1:] + strides[:-1] if convention == "torchvision" else strides[1:] + strides[:1]
+    shift = (
+        strides[-1:] + strides[:-1] if convention == "torchvision" else strides[1:] + strides[:1]
+    )
     return tuple(dataclasses.replace(s, stride=t) for s, t in zip(stages, shift, strict=True))
 
 
-def _imagenet(name: str, family: str, num_units, cardinality: int = 1, base_width: int = 64) -> Arch:
+_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+
+
+def _imagenet(
+    family: str, unit: str, depth: int, cardinality: int = 1, base_width: int = 64
+) -> Arch:
     stages = tuple(
         Stage(units, 4 * planes, stage_width(planes, cardinality, base_width), stride)
-        for units, planes, stride in zip(num_units, (64, 128, 256, 512), (2, 2, 2, 1), strict=True)
+        for units, planes, stride in zip(
+            _UNITS[depth], (64, 128, 256, 512), (2, 2, 2, 1), strict=True
+        )
     )
-    return Arch(name, family, stages, cardinality)
+    return Arch(f"{family}_{depth}", family, unit, stages, cardinality)
 
-
-_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 
 REGISTRY: dict[str, Arch] = {
     arch.name: arch
     for arch in (
-        *(_imagenet(f"resnet_v1_{n}", "resnet_v1", _DEPTHS[n]) for n in (50, 101, 152, 200)),
-        *(_imagenet(f"resnext_v1_{n}", "resnext_v1", _DEPTHS[n], 32, 4) for n in (50, 101, 152)),
+        *(_imagenet("resnet_v1", "bottleneck_v1", depth) for depth in _UNITS),
+        *(_imagenet("resnet_v2", "bottleneck_v2", depth) for depth in _UNITS),
+        *(_imagenet("resnext_v1", "bottleneck_v1", depth, 32, 4) for depth in (50, 101, 152)),
     )
 }
 
@@ -279,7 +398,7 @@ def get(name: str, **changes) -> Arch:
     """The registry's `name`, with `Arch.replace(**changes)` applied.
 
     Raises:
-      ValueError: there is no such architecture; the message names the nearest ones.
+        ValueError: there is no such architecture; the message names the nearest ones.
     """
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=3) or sorted(REGISTRY)

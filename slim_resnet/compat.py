@@ -43,31 +43,72 @@ class Moved(NamedTuple):
 _OPS = "tensorflow.python.ops."
 
 MOVED = (
-    Moved("tensorflow.python.framework.ops", "Tensor", "tensorflow.python.framework.tensor",
-          "isinstance checks in layers.utils (batch norm with a tensor is_training), learning"),
-    Moved("tensorflow.python.framework.ops", "IndexedSlices",
-          "tensorflow.python.framework.indexed_slices",
-          "gradient clipping and multipliers in learning, training, optimize_loss"),
-    Moved(_OPS + "array_ops", "stack", _OPS + "array_ops_stack",
-          "layers (spatial_softmax, images_to_sequence), metrics, tfexample_decoder"),
+    Moved(
+        "tensorflow.python.framework.ops",
+        "Tensor",
+        "tensorflow.python.framework.tensor",
+        "isinstance checks in layers.utils (batch norm with a tensor is_training), learning",
+    ),
+    Moved(
+        "tensorflow.python.framework.ops",
+        "IndexedSlices",
+        "tensorflow.python.framework.indexed_slices",
+        "gradient clipping and multipliers in learning, training, optimize_loss",
+    ),
+    Moved(
+        _OPS + "array_ops",
+        "stack",
+        _OPS + "array_ops_stack",
+        "layers (spatial_softmax, images_to_sequence), metrics, tfexample_decoder",
+    ),
     Moved(_OPS + "array_ops", "unstack", _OPS + "array_ops_stack", "layers.spatial_softmax"),
-    Moved(_OPS + "control_flow_ops", "cond", _OPS + "cond",
-          "layers.utils.smart_cond (batch norm with a tensor is_training), metrics"),
-    Moved(_OPS + "control_flow_ops", "case", _OPS + "control_flow_case",
-          "tfexample_decoder.Image (jpeg, png or raw)"),
-    Moved(_OPS + "control_flow_ops", "Assert", _OPS + "control_flow_assert",
-          "metrics.histogram_ops"),
+    Moved(
+        _OPS + "control_flow_ops",
+        "cond",
+        _OPS + "cond",
+        "layers.utils.smart_cond (batch norm with a tensor is_training), metrics",
+    ),
+    Moved(
+        _OPS + "control_flow_ops",
+        "case",
+        _OPS + "control_flow_case",
+        "tfexample_decoder.Image (jpeg, png or raw)",
+    ),
+    Moved(
+        _OPS + "control_flow_ops", "Assert", _OPS + "control_flow_assert", "metrics.histogram_ops"
+    ),
     Moved(_OPS + "control_flow_ops", "while_loop", _OPS + "while_loop", "losses.metric_learning"),
-    Moved(_OPS + "variables", "VariableV1", _OPS + "variable_v1",
-          "isinstance checks in code and tests of the tf.contrib era"),
-    Moved(_OPS + "variable_scope", "variable", _OPS + "variable_v1",
-          "slim.global_variable and slim.local_variable", renamed="VariableV1"),
-    Moved(_OPS + "variable_scope", "enable_resource_variables", _OPS + "resource_variables_toggle",
-          "code that switches between ref and resource variables"),
-    Moved(_OPS + "variable_scope", "disable_resource_variables",
-          _OPS + "resource_variables_toggle", "likewise"),
-    Moved(_OPS + "variable_scope", "resource_variables_enabled",
-          _OPS + "resource_variables_toggle", "likewise"),
+    Moved(
+        _OPS + "variables",
+        "VariableV1",
+        _OPS + "variable_v1",
+        "isinstance checks in code and tests of the tf.contrib era",
+    ),
+    Moved(
+        _OPS + "variable_scope",
+        "variable",
+        _OPS + "variable_v1",
+        "slim.global_variable and slim.local_variable",
+        renamed="VariableV1",
+    ),
+    Moved(
+        _OPS + "variable_scope",
+        "enable_resource_variables",
+        _OPS + "resource_variables_toggle",
+        "code that switches between ref and resource variables",
+    ),
+    Moved(
+        _OPS + "variable_scope",
+        "disable_resource_variables",
+        _OPS + "resource_variables_toggle",
+        "likewise",
+    ),
+    Moved(
+        _OPS + "variable_scope",
+        "resource_variables_enabled",
+        _OPS + "resource_variables_toggle",
+        "likewise",
+    ),
 )
 
 # A whole module that moved: tensorflow.python.layers.normalization, and with it slim.batch_norm,
@@ -83,11 +124,11 @@ def apply() -> tuple[ModuleType, ModuleType]:
     """Restores what tf-slim 1.1.0 misses, once.
 
     Returns:
-      `tensorflow.compat.v1` and `tf_slim`, imported and usable.
+        `tensorflow.compat.v1` and `tf_slim`, imported and usable.
 
     Raises:
-      MissingFrameworkError: TensorFlow, tf_keras or tf-slim is not installed.
-      CompatError: a name is missing here and not where this table expects it either.
+        MissingFrameworkError: TensorFlow, tf_keras or tf-slim is not installed.
+        CompatError: a name is missing here and not where this table expects it either.
     """
     tf = require("tensorflow.compat.v1")
     require("tf_keras")
@@ -135,7 +176,8 @@ def _cannot_mend(what: str, home: str) -> CompatError:
             return f"{distribution} of unknown version"
 
     return CompatError(
-        f"tf-slim needs {what}, which is not in {home}: slim_resnet.compat was made for {MADE_FOR}, "
+        f"tf-slim needs {what}, which is not in {home}: "
+        f"slim_resnet.compat was made for {MADE_FOR}, "
         f"found {found('tensorflow')}, {found('tf_keras')} and {found('tf-slim')}; "
         "install the versions that 'slim-resnet[tf]' pins"
     )

@@ -1,4 +1,4 @@
-"""The one place that imports a framework: names the remedy when it is missing, hides its chatter."""
+"""The one place that imports a framework: says what is missing, hides what is chatter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-import tempfile
+import threading
 from types import ModuleType
 
 # Distribution name and the extra that brings it, by module.
@@ -22,7 +22,8 @@ _FRAMEWORKS = {
 # What TensorFlow's C++ side prints while it starts; no environment variable silences all of it.
 _CHATTER = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} |"
-    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |To enable the following instructions)"
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |To enable the following instructions|"
+    rb"E\d{4} .*(cuInit|CUDA|computation_placer|already been registered))"
 )
 
 
@@ -34,13 +35,13 @@ def require(module: str) -> ModuleType:
     """Imports `module`, quietly.
 
     Args:
-      module: a dotted module name whose first part is a framework, e.g. "tensorflow.compat.v1".
+        module: a dotted module name whose first part is a framework, e.g. "tensorflow.compat.v1".
 
     Returns:
-      The module itself (not its top-level package).
+        The module itself (not its top-level package).
 
     Raises:
-      MissingFrameworkError: it is not installed; the message names the extra that brings it.
+        MissingFrameworkError: it is not installed; the message names the extra that brings it.
     """
     top = module.partition(".")[0]
     if top == "tensorflow":
@@ -59,22 +60,29 @@ def require(module: str) -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Drops TensorFlow's start-up chatter from file descriptor 2; everything else is passed on."""
+    """Drops TensorFlow's start-up chatter from file descriptor 2; the rest passes at once."""
     try:
         sys.stderr.flush()
-        saved = os.dup(2)
+        real = os.dup(2)
     except (AttributeError, OSError, ValueError):  # no stderr at all (pythonw, a closed daemon)
         yield
         return
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
-            captured.seek(0)
-            for line in captured:
-                if not _CHATTER.match(line):
-                    os.write(2, line)
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
+    relay = threading.Thread(target=_relay, args=(reader, real), daemon=True)
+    relay.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(real, 2)  # closes the pipe's last writer, which ends the relay
+        relay.join()
+        os.close(real)
+
+
+def _relay(reader: int, real: int) -> None:
+    with os.fdopen(reader, "rb") as lines:
+        for line in lines:
+            if not _CHATTER.match(line):
+                os.write(real, line)

@@ -22,19 +22,19 @@ def grouped_conv2d(inputs, num_outputs, kernel_size, groups, **kwargs):
     MetaGraph of such a graph needs `import slim_resnet.layers` before gradients are taken anew.
 
     Args:
-      inputs: a tensor [batch, height, width, channels] ([batch, channels, height, width] with
-        data_format="NCHW").
-      num_outputs: the number of output channels, all groups together.
-      kernel_size: an int or a pair of ints.
-      groups: the number of groups (cardinality); 1 is a plain convolution.
-      **kwargs: those of `slim.conv2d`.
+        inputs: a tensor [batch, height, width, channels] ([batch, channels, height, width] with
+            data_format="NCHW").
+        num_outputs: the number of output channels, all groups together.
+        kernel_size: an int or a pair of ints.
+        groups: the number of groups (cardinality); 1 is a plain convolution.
+        **kwargs: those of `slim.conv2d`.
 
     Returns:
-      A tensor [batch, height_out, width_out, num_outputs].
+        A tensor [batch, height_out, width_out, num_outputs].
 
     Raises:
-      ValueError: `groups` does not divide both channel numbers; the message names them. Or both
-        `stride` and `rate` are above 1.
+        ValueError: `groups` does not divide both channel numbers; the message names them. Or both
+            `stride` and `rate` are above 1.
     """
     scoped = slim.current_arg_scope().get(slim.arg_scope_func_key(slim.conv2d), {})
     return _grouped_conv2d(inputs, num_outputs, kernel_size, groups, **{**scoped, **kwargs})
@@ -52,9 +52,9 @@ def _grouped_conv2d(
     activation_fn=tf.nn.relu,
     normalizer_fn=None,
     normalizer_params=None,
-    weights_initializer=slim.xavier_initializer(),
+    weights_initializer=slim.xavier_initializer(),  # noqa: B008 - slim's own default
     weights_regularizer=None,
-    biases_initializer=tf.zeros_initializer(),
+    biases_initializer=tf.zeros_initializer(),  # noqa: B008
     biases_regularizer=None,
     reuse=None,
     variables_collections=None,

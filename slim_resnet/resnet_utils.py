@@ -32,14 +32,14 @@ def stage_block(scope, unit_fn, stage, convention="slim", **unit_args):
     """The `Block` of an `arch.Stage`.
 
     Args:
-      scope: the scope of the block.
-      unit_fn: the residual unit.
-      stage: an `arch.Stage`.
-      convention: where the stage's stride sits.
-      **unit_args: more keywords of `unit_fn`, the same for every unit.
+        scope: the scope of the block.
+        unit_fn: the residual unit.
+        stage: an `arch.Stage`.
+        convention: where the stage's stride sits.
+        **unit_args: more keywords of `unit_fn`, the same for every unit.
 
     Returns:
-      A `Block` with one dict per unit.
+        A `Block` with one dict per unit.
     """
     strides = unit_strides(stage.num_units, stage.stride, convention)
     width = {"depth": stage.depth, "depth_bottleneck": stage.depth_bottleneck}
@@ -58,13 +58,13 @@ def subsample(inputs, factor, scope=None):
     """Keeps every `factor`-th row and column, from the first on.
 
     Args:
-      inputs: a tensor [batch, height_in, width_in, channels].
-      factor: the subsampling factor.
-      scope: optional variable scope.
+        inputs: a tensor [batch, height_in, width_in, channels].
+        factor: the subsampling factor.
+        scope: optional variable scope.
 
     Returns:
-      A tensor [batch, ceil(height_in / factor), ceil(width_in / factor), channels]; `inputs`
-      itself when `factor` is 1.
+        A tensor [batch, ceil(height_in / factor), ceil(width_in / factor), channels]; `inputs`
+        itself when `factor` is 1.
     """
     if factor == 1:
         return inputs
@@ -78,16 +78,16 @@ def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None, *,
     strided SAME pads even sizes at the bottom and right only, and so computes something else.
 
     Args:
-      inputs: a tensor [batch, height_in, width_in, channels].
-      num_outputs: the number of output channels.
-      kernel_size: an int, the kernel's height and width.
-      stride: an int, the output stride.
-      rate: an int, the rate of atrous convolution.
-      scope: optional variable scope.
-      groups: groups of channels convolved separately (cardinality).
+        inputs: a tensor [batch, height_in, width_in, channels].
+        num_outputs: the number of output channels.
+        kernel_size: an int, the kernel's height and width.
+        stride: an int, the output stride.
+        rate: an int, the rate of atrous convolution.
+        scope: optional variable scope.
+        groups: groups of channels convolved separately (cardinality).
 
     Returns:
-      A tensor [batch, ceil(height_in / stride), ceil(width_in / stride), num_outputs].
+        A tensor [batch, ceil(height_in / stride), ceil(width_in / stride), num_outputs].
     """
     padding = "SAME"
     if stride > 1:
@@ -116,20 +116,20 @@ def stack_blocks_dense(
     strides become rates of atrous convolution (arXiv:1606.00915).
 
     Args:
-      net: a tensor [batch, height, width, channels].
-      blocks: a list of `Block`.
-      output_stride: the ratio of input to output resolution; it must be the product of the unit
-        strides up to some unit. None: all strides are applied.
-      outputs_collections: the collection to which the blocks' outputs are added.
-      store_non_strided_activations: apply the stride of a block's last unit after the block's
-        output has been collected, so that end points keep the higher resolution.
+        net: a tensor [batch, height, width, channels].
+        blocks: a list of `Block`.
+        output_stride: the ratio of input to output resolution; it must be the product of the unit
+            strides up to some unit. None: all strides are applied.
+        outputs_collections: the collection to which the blocks' outputs are added.
+        store_non_strided_activations: apply the stride of a block's last unit after the block's
+            output has been collected, so that end points keep the higher resolution.
 
     Returns:
-      The output tensor, of stride `output_stride`.
+        The output tensor, of stride `output_stride`.
 
     Raises:
-      ValueError: `output_stride` cannot be reached, or a unit's args are neither what `unit_fn`
-        takes nor tuples (depth, depth_bottleneck, stride); the message names block and unit.
+        ValueError: `output_stride` cannot be reached, or a unit's args are neither what `unit_fn`
+            takes nor tuples (depth, depth_bottleneck, stride); the message names block and unit.
     """
     current_stride = 1
     rate = 1
@@ -216,16 +216,16 @@ def resnet_arg_scope(
     """The default arg scope of slim's ResNets.
 
     Args:
-      weight_decay: L2 weight decay of the convolutions' weights.
-      batch_norm_decay: decay of the moving averages.
-      batch_norm_epsilon: added to the variance.
-      batch_norm_scale: whether batch norms have a `gamma`.
-      activation_fn: activation of the convolutions.
-      use_batch_norm: whether convolutions are followed by a batch norm.
-      batch_norm_updates_collections: where the updates of the moving averages go.
+        weight_decay: L2 weight decay of the convolutions' weights.
+        batch_norm_decay: decay of the moving averages.
+        batch_norm_epsilon: added to the variance.
+        batch_norm_scale: whether batch norms have a `gamma`.
+        activation_fn: activation of the convolutions.
+        use_batch_norm: whether convolutions are followed by a batch norm.
+        batch_norm_updates_collections: where the updates of the moving averages go.
 
     Returns:
-      An arg scope; SAME padding of the root's max pool is part of it.
+        An arg scope; SAME padding of the root's max pool is part of it.
     """
     batch_norm_params = {
         "decay": batch_norm_decay,
@@ -233,14 +233,16 @@ def resnet_arg_scope(
         "scale": batch_norm_scale,
         "updates_collections": batch_norm_updates_collections,
     }
-    with slim.arg_scope(
-        [slim.conv2d],
-        weights_regularizer=slim.l2_regularizer(weight_decay),
-        weights_initializer=slim.variance_scaling_initializer(),
-        activation_fn=activation_fn,
-        normalizer_fn=slim.batch_norm if use_batch_norm else None,
-        normalizer_params=batch_norm_params,
+    with (
+        slim.arg_scope(
+            [slim.conv2d],
+            weights_regularizer=slim.l2_regularizer(weight_decay),
+            weights_initializer=slim.variance_scaling_initializer(),
+            activation_fn=activation_fn,
+            normalizer_fn=slim.batch_norm if use_batch_norm else None,
+            normalizer_params=batch_norm_params,
+        ),
+        slim.arg_scope([slim.batch_norm], **batch_norm_params),
+        slim.arg_scope([slim.max_pool2d], padding="SAME") as arg_sc,
     ):
-        with slim.arg_scope([slim.batch_norm], **batch_norm_params):
-            with slim.arg_scope([slim.max_pool2d], padding="SAME") as arg_sc:
-                return arg_sc
+        return arg_sc

@@ -35,22 +35,22 @@ def bottleneck(
     """Bottleneck residual unit with batch norm after the convolutions.
 
     Args:
-      inputs: a tensor [batch, height, width, channels].
-      depth: channels of the unit's output.
-      depth_bottleneck: channels of the bottleneck.
-      stride: the unit's stride, on the 3x3 convolution and on the shortcut.
-      rate: the rate of atrous convolution.
-      outputs_collections: collection to which the output is added.
-      scope: optional variable scope.
-      use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
+        inputs: a tensor [batch, height, width, channels].
+        depth: channels of the unit's output.
+        depth_bottleneck: channels of the bottleneck.
+        stride: the unit's stride, on the 3x3 convolution and on the shortcut.
+        rate: the rate of atrous convolution.
+        outputs_collections: collection to which the output is added.
+        scope: optional variable scope.
+        use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
 
     Returns:
-      A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+        A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
     """
     return bottleneck_unit(
         inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
         use_bounded_activations=use_bounded_activations,
-    )
+    )  # fmt: skip
 
 
 def bottleneck_unit(
@@ -87,9 +87,7 @@ def bottleneck_unit(
         residual = resnet_utils.conv2d_same(
             residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2", groups=cardinality
         )
-        residual = slim.conv2d(
-            residual, depth, [1, 1], stride=1, activation_fn=None, scope="conv3"
-        )
+        residual = slim.conv2d(residual, depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
         if use_bounded_activations:
             residual = tf.clip_by_value(residual, -6.0, 6.0)
         output = relu(shortcut + residual)
@@ -115,28 +113,28 @@ def resnet_v1(
     """Generator of v1 ResNets from a list of blocks.
 
     Args:
-      inputs: a tensor [batch, height, width, channels].
-      blocks: a list of `resnet_utils.Block`.
-      num_classes: the number of classes; None: return the features before the logits.
-      is_training: whether batch norms use (and update with) the batch's statistics.
-      global_pool: average over all positions before the logits; False for dense prediction.
-      output_stride: the ratio of input to output resolution, a multiple of 4 with a root block;
-        None: the nominal stride.
-      include_root_block: whether to begin with the 7x7 convolution and the max pool.
-      reuse: whether to reuse the variables of `scope`.
-      scope: optional variable scope.
-      spatial_squeeze: return logits [batch, classes] instead of [batch, 1, 1, classes].
-      store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
-      root_depth: channels of the root convolution.
-      convention: "slim", or "torchvision" for its symmetric root pool (the strides are in
-        `blocks`, see `resnet_v1_block`).
+        inputs: a tensor [batch, height, width, channels].
+        blocks: a list of `resnet_utils.Block`.
+        num_classes: the number of classes; None: return the features before the logits.
+        is_training: whether batch norms use (and update with) the batch's statistics.
+        global_pool: average over all positions before the logits; False for dense prediction.
+        output_stride: the ratio of input to output resolution, a multiple of 4 with a root block;
+            None: the nominal stride.
+        include_root_block: whether to begin with the 7x7 convolution and the max pool.
+        reuse: whether to reuse the variables of `scope`.
+        scope: optional variable scope.
+        spatial_squeeze: return logits [batch, classes] instead of [batch, 1, 1, classes].
+        store_non_strided_activations: see `resnet_utils.stack_blocks_dense`.
+        root_depth: channels of the root convolution.
+        convention: "slim", or "torchvision" for its symmetric root pool (the strides are in
+            `blocks`, see `resnet_v1_block`).
 
     Returns:
-      net: a rank-4 tensor [batch, height_out, width_out, channels_out] (rank 2 when squeezed).
-      end_points: a dict from the names of components to their outputs.
+        net: a rank-4 tensor [batch, height_out, width_out, channels_out] (rank 2 when squeezed).
+        end_points: a dict from the names of components to their outputs.
 
     Raises:
-      ValueError: `output_stride` is not valid.
+        ValueError: `output_stride` is not valid.
     """
     return generate(
         inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
@@ -166,12 +164,13 @@ def generate(
     *,
     default_scope,
     unit_fns,
-    spatial_squeeze,
-    store_non_strided_activations,
-    root_depth,
-    convention,
+    preactivation=False,
+    spatial_squeeze=False,
+    store_non_strided_activations=False,
+    root_depth=64,
+    convention="slim",
 ):
-    """The generator behind `resnet_v1` and `resnext_v1`; `unit_fns` collect end points."""
+    """The generator behind every family: `unit_fns` collect end points, `preactivation` is v2."""
     with tf.variable_scope(scope, default_scope, [inputs], reuse=reuse) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         collectors = [slim.conv2d, resnet_utils.stack_blocks_dense, *unit_fns]
@@ -185,7 +184,10 @@ def generate(
                     if output_stride % 4 != 0:
                         raise ValueError("The output_stride needs to be a multiple of 4.")
                     output_stride //= 4
-                net = resnet_utils.conv2d_same(net, root_depth, 7, stride=2, scope="conv1")
+                # In v2 the first unit normalises and activates, and a norm closes the last one.
+                plain = {"activation_fn": None, "normalizer_fn": None} if preactivation else {}
+                with slim.arg_scope([slim.conv2d], **plain):
+                    net = resnet_utils.conv2d_same(net, root_depth, 7, stride=2, scope="conv1")
                 net = root_pool(net, convention)
             net = resnet_utils.stack_blocks_dense(
                 net,
@@ -193,6 +195,8 @@ def generate(
                 output_stride,
                 store_non_strided_activations=store_non_strided_activations,
             )
+            if preactivation:
+                net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope="postnorm")
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
             if num_classes is not None:
@@ -212,15 +216,15 @@ def root_pool(net, convention="slim"):
     """The 3x3 max pool of stride 2 after the root convolution.
 
     Args:
-      net: a tensor [batch, height, width, channels], not negative in the torchvision convention.
-      convention: "slim" pads as TensorFlow's SAME does (an even size at the bottom and right
-        only), "torchvision" one pixel on every side.
+        net: a tensor [batch, height, width, channels], not negative in the torchvision convention.
+        convention: "slim" pads as TensorFlow's SAME does (an even size at the bottom and right
+            only), "torchvision" one pixel on every side.
 
     Returns:
-      A tensor [batch, ceil(height / 2), ceil(width / 2), channels].
+        A tensor [batch, ceil(height / 2), ceil(width / 2), channels].
 
     Raises:
-      ValueError: there is no such convention.
+        ValueError: there is no such convention.
     """
     check_convention(convention)
     if convention == "slim":
@@ -233,14 +237,14 @@ def resnet_v1_block(scope, base_depth, num_units, stride, *, convention="slim"):
     """A `Block` of bottleneck units.
 
     Args:
-      scope: the scope of the block.
-      base_depth: channels of the bottleneck; the unit's output has four times as many.
-      num_units: the number of units.
-      stride: the stride of the block, in its last unit.
-      convention: "torchvision" puts the stride into the first unit instead.
+        scope: the scope of the block.
+        base_depth: channels of the bottleneck; the unit's output has four times as many.
+        num_units: the number of units.
+        stride: the stride of the block, in its last unit.
+        convention: "torchvision" puts the stride into the first unit instead.
 
     Returns:
-      A `resnet_utils.Block`.
+        A `resnet_utils.Block`.
     """
     stage = Stage(num_units, 4 * base_depth, base_depth, stride)
     return resnet_utils.stage_block(scope, bottleneck, stage, convention)
@@ -250,13 +254,13 @@ def network_fn(arch, generator, unit_fn, **unit_args):
     """The network function of a registry entry, e.g. `resnet_v1_50`.
 
     Args:
-      arch: an `Arch`.
-      generator: `resnet_v1` or another generator of the same signature.
-      unit_fn: the residual unit.
-      **unit_args: more keywords of `unit_fn`, the same for every unit.
+        arch: an `Arch`.
+        generator: `resnet_v1` or another generator of the same signature.
+        unit_fn: the residual unit.
+        **unit_args: more keywords of `unit_fn`, the same for every unit.
 
     Returns:
-      A function of the signature of `tf_slim.nets.resnet_v1.resnet_v1_50`.
+        A function of the signature of `tf_slim.nets.resnet_v1.resnet_v1_50`.
     """
 
     def network(
@@ -292,8 +296,8 @@ def network_fn(arch, generator, unit_fn, **unit_args):
     network.__module__ = generator.__module__
     network.__doc__ = f"""The network {arch.name} ({arch.describe()}).
 
-    Arguments and results are those of `{generator.__name__}`, which see; besides, `depth_multiplier`
-    scales the width of every block, down to `min_base_depth`.
+    Arguments and results are those of `{generator.__name__}`; besides, `depth_multiplier` scales
+    the width of every block, down to `min_base_depth`.
     """
     network.default_image_size = 224
     return network

@@ -37,21 +37,21 @@ def bottleneck(
     """Bottleneck unit whose 3x3 convolution has `cardinality` groups, Fig. 3(c) of the paper.
 
     Args:
-      inputs: a tensor [batch, height, width, channels].
-      depth: channels of the unit's output.
-      depth_bottleneck: channels of the 3x3 convolution, all groups together (128 for 32x4d).
-      stride: the unit's stride, on the 3x3 convolution and on the shortcut.
-      cardinality: the number of groups.
-      rate: the rate of atrous convolution.
-      outputs_collections: collection to which the output is added.
-      scope: optional variable scope.
-      use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
+        inputs: a tensor [batch, height, width, channels].
+        depth: channels of the unit's output.
+        depth_bottleneck: channels of the 3x3 convolution, all groups together (128 for 32x4d).
+        stride: the unit's stride, on the 3x3 convolution and on the shortcut.
+        cardinality: the number of groups.
+        rate: the rate of atrous convolution.
+        outputs_collections: collection to which the output is added.
+        scope: optional variable scope.
+        use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
 
     Returns:
-      A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+        A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
 
     Raises:
-      ValueError: `cardinality` does not divide `depth_bottleneck`; the message names both.
+        ValueError: `cardinality` does not divide `depth_bottleneck`; the message names both.
     """
     return bottleneck_unit(
         inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
@@ -70,11 +70,7 @@ def resnext_v1(
     include_root_block=True,
     reuse=None,
     scope=None,
-    *,
-    spatial_squeeze=False,
-    store_non_strided_activations=False,
-    root_depth=64,
-    convention="slim",
+    **kwargs,
 ):
     """Generator of ResNeXt networks; arguments, results and errors as in `resnet_v1.resnet_v1`."""
     return generate(
@@ -82,10 +78,7 @@ def resnext_v1(
         reuse, scope,
         default_scope="resnext_v1",
         unit_fns=[bottleneck],
-        spatial_squeeze=spatial_squeeze,
-        store_non_strided_activations=store_non_strided_activations,
-        root_depth=root_depth,
-        convention=convention,
+        **kwargs,
     )  # fmt: skip
 
 
@@ -98,16 +91,16 @@ def resnext_v1_block(
     """A `Block` of ResNeXt units.
 
     Args:
-      scope: the scope of the block.
-      base_depth: planes; the unit's output has four times as many channels.
-      num_units: the number of units.
-      stride: the stride of the block, in its last unit.
-      cardinality: the number of groups.
-      base_width: channels of a group at 64 planes (the "4d" of 32x4d).
-      convention: "torchvision" puts the stride into the first unit instead.
+        scope: the scope of the block.
+        base_depth: planes; the unit's output has four times as many channels.
+        num_units: the number of units.
+        stride: the stride of the block, in its last unit.
+        cardinality: the number of groups.
+        base_width: channels of a group at 64 planes (the "4d" of 32x4d).
+        convention: "torchvision" puts the stride into the first unit instead.
 
     Returns:
-      A `resnet_utils.Block`.
+        A `resnet_utils.Block`.
     """
     width = stage_width(base_depth, cardinality, base_width)
     stage = Stage(num_units, 4 * base_depth, width, stride)

@@ -1,0 +1,33 @@
+# make demo | make test | make lint: each sets up .venv first, once.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Whole test files go to one worker, so that what a file loads is loaded once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+# Redone only when what is to be installed changes.
+$(STAMP): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "this needs Python 3.10 or later: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+demo: $(STAMP)
+	@mkdir -p out
+	@$(BIN)/python tools/build_graph.py --arch resnext_v1_50
+	@$(BIN)/python tools/demo.py tests/data/slim_v1/v2 tests/data/slim_v1/outputs.npz out
+
+test: $(STAMP)
+	$(PYTEST) tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv out build *.egg-info

@@ -1,0 +1,130 @@
+"""THE table: slim variable <-> torch parameter <-> Keras weight, each with a reversible transform.
+
+`table(arch)` is derived from the architecture; loading, saving and every check read it. Torch names
+are torchvision's; Keras layer names are slim's scopes without the name of the unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slim_resnet.arch import Arch, Conv, Norm
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A change of layout that moves values and never changes them.
+
+    First the two spatial dimensions of a 1x1 kernel are dropped if `squeeze`, then the axes are
+    permuted; `inverse` undoes both, bit for bit.
+    """
+
+    permutation: tuple[int, ...] | None = None
+    squeeze: bool = False
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        if self.squeeze:
+            array = array.reshape(array.shape[2:])
+        return array if self.permutation is None else array.transpose(self.permutation)
+
+    def inverse(self, array: np.ndarray) -> np.ndarray:
+        if self.permutation is not None:
+            array = array.transpose(np.argsort(self.permutation))
+        return array.reshape(1, 1, *array.shape) if self.squeeze else array
+
+
+IDENTITY = Transform()
+HWIO_TO_OIHW = Transform(permutation=(3, 2, 0, 1))
+CONV_TO_LINEAR = Transform(squeeze=True, permutation=(1, 0))  # [1, 1, in, out] -> [out, in]
+CONV_TO_DENSE = Transform(squeeze=True)  # [1, 1, in, out] -> [in, out]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One row: the names of a weight in the three worlds, and slim's layout to the other two.
+
+    `slim` is relative to the network's scope; `keras` is "layer/weight"; `shape` is slim's.
+    """
+
+    slim: str
+    torch: str
+    keras: str
+    shape: tuple[int, ...]
+    trainable: bool
+    to_torch: Transform = IDENTITY
+    to_keras: Transform = IDENTITY
+
+
+# slim's name of a batch norm's variable -> torch's; Keras kept slim's.
+_NORM_TO_TORCH = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+def table(arch: Arch) -> tuple[Weight, ...]:
+    """The weights of `arch` in slim's order of creation."""
+    modules = torch_modules(arch)
+    transforms = {layer.scope: _transforms(layer, arch) for layer in arch.layers}
+    rows = []
+    for variable in arch.variables:
+        scope, _, name = variable.name.rpartition("/")
+        if name in _NORM_TO_TORCH:
+            rows.append(
+                Weight(
+                    slim=variable.name,
+                    torch=f"{modules[scope]}.{_NORM_TO_TORCH[name]}",
+                    keras=f"{keras_layer(scope)}/{name}",
+                    shape=variable.shape,
+                    trainable=variable.trainable,
+                )
+            )
+            continue
+        is_bias = name == "biases"
+        to_torch, to_keras = (IDENTITY, IDENTITY) if is_bias else transforms[scope]
+        rows.append(
+            Weight(
+                slim=variable.name,
+                torch=f"{modules[scope]}.{'bias' if is_bias else 'weight'}",
+                keras=f"{keras_layer(scope)}/{'bias' if is_bias else 'kernel'}",
+                shape=variable.shape,
+                trainable=variable.trainable,
+                to_torch=to_torch,
+                to_keras=to_keras,
+            )
+        )
+    return tuple(rows)
+
+
+def _transforms(layer: Conv | Norm, arch: Arch) -> tuple[Transform, Transform]:
+    if layer is arch.logits:
+        return CONV_TO_LINEAR, CONV_TO_DENSE
+    return HWIO_TO_OIHW, IDENTITY
+
+
+def torch_modules(arch: Arch) -> dict[str, str]:
+    """slim scope of a convolution or batch norm -> name of the torch module that holds it."""
+    modules = {"conv1": "conv1", "conv1/BatchNorm": "bn1", "postnorm": "postnorm", "logits": "fc"}
+    for unit in arch.units:
+        prefix = f"layer{unit.block}.{unit.index - 1}"
+        modules[f"{unit.scope}/preact"] = f"{prefix}.preact"
+        modules[f"{unit.scope}/shortcut"] = f"{prefix}.downsample.0"
+        modules[f"{unit.scope}/shortcut/BatchNorm"] = f"{prefix}.downsample.1"
+        for i, conv in enumerate(unit.convs, start=1):
+            modules[conv.scope] = f"{prefix}.conv{i}"
+            modules[f"{conv.scope}/BatchNorm"] = f"{prefix}.bn{i}"
+    return modules
+
+
+def keras_layer(scope: str) -> str:
+    """The Keras layer for a slim scope: block1/unit_2/bottleneck_v1/conv3 -> block1_unit_2_conv3.
+
+    Keras allows no "/" in the name of a layer; the unit's own name says nothing new.
+    """
+    return "_".join(
+        part for part in scope.split("/") if not part.startswith(("bottleneck", "basic"))
+    )

@@ -1,0 +1,125 @@
+"""A slim checkpoint that knows which network it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from slim_resnet.arch import Arch
+
+from .checkpoint import CheckpointError, TensorFile, open_checkpoint
+from .detect import auxiliary_kind, detect
+
+
+class SlimCheckpoint(Mapping[str, np.ndarray]):
+    """Every variable of a checkpoint by its full name, read when asked for, and what they are.
+
+    Attributes:
+        file: the `TensorFile` behind it.
+        arch: the network it holds, an `Arch`.
+        scope: the network's variable scope, "" when there is none.
+        auxiliary: kind -> names of the variables that training left beside the network's own:
+            optimizer slots, moving averages and so on.
+        unknown: names of variables that are neither the network's nor of a known kind.
+    """
+
+    def __init__(self, file: TensorFile, arch: Arch, scope: str):
+        self.file = file
+        self.arch = arch
+        self.scope = scope
+        self.auxiliary: dict[str, list[str]] = {}
+        self.unknown: list[str] = []
+        model = {self.full_name(variable.name) for variable in arch.variables}
+        for name in file:
+            if name in model:
+                continue
+            kind = auxiliary_kind(name)
+            if kind is None:
+                self.unknown.append(name)
+            else:
+                self.auxiliary.setdefault(kind, []).append(name)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.file[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.file)
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __repr__(self) -> str:
+        return f"<SlimCheckpoint {self.path!r}: {self.arch.describe()}, scope {self.scope!r}>"
+
+    @property
+    def path(self) -> str:
+        return self.file.path
+
+    @property
+    def num_classes(self) -> int | None:
+        return self.arch.num_classes
+
+    @property
+    def global_step(self) -> int | None:
+        """The training step, None when the checkpoint does not tell."""
+        names = [n for n in self.auxiliary.get("training state", ()) if n.endswith("global_step")]
+        return int(self.file[names[0]]) if names and self.file.shape(names[0]) == () else None
+
+    def full_name(self, name: str) -> str:
+        """A name below the network's scope -> the name in the checkpoint."""
+        return f"{self.scope}/{name}" if self.scope else name
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The network's own variables, by their names below its scope, in slim's order.
+
+        Raises:
+            CheckpointError: a weight holds NaN or infinity; the message names it.
+        """
+        found = {}
+        for variable in self.arch.variables:
+            value = self.file[self.full_name(variable.name)]
+            _check_finite(self.path, self.full_name(variable.name), value)
+            found[variable.name] = value
+        return found
+
+
+def _check_finite(path: str, name: str, value: np.ndarray) -> None:
+    finite = np.isfinite(value)
+    if not finite.all():
+        raise CheckpointError(
+            f"{path}: {name} holds {value.size - int(finite.sum())} values that are NaN or "
+            "infinite: take an earlier checkpoint of this training"
+        )
+
+
+def load_checkpoint(
+    path: str | os.PathLike,
+    *,
+    arch: str | Arch | None = None,
+    scope: str | None = None,
+    convention: str | None = None,
+    step: int | None = None,
+) -> SlimCheckpoint:
+    """Opens a TensorFlow 1.x checkpoint of a slim ResNet or ResNeXt; needs no framework.
+
+    Args:
+        path: its prefix (`model.ckpt-60`), one of its files, or a folder that holds `checkpoint`.
+        arch: the network it must hold, a name of the registry or an `Arch`; None: found from the
+            variables, whatever their widths.
+        scope: the network's variable scope; None: found.
+        convention: "slim" (default) or "torchvision", which the weights do not tell.
+        step: which checkpoint of a folder; None: its latest.
+
+    Returns:
+        A mapping from variable names to arrays, with `arch`, `scope`, `num_classes`, `global_step`.
+
+    Raises:
+        CheckpointError: it is missing, broken, or of another network.
+        ValueError: `arch` or `convention` is unknown.
+    """
+    file = open_checkpoint(path, step=step)
+    shapes = {name: file.shape(name) for name in file}
+    found = detect(shapes, file.path, arch=arch, scope=scope, convention=convention)
+    return SlimCheckpoint(file, found.arch, found.scope)

@@ -1,0 +1,70 @@
+"""A slim checkpoint's weights in a PyTorch module or a Keras model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slim_resnet.frameworks import require
+
+from .naming import table
+from .slim_checkpoint import SlimCheckpoint
+
+
+def torch_state(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
+    """The checkpoint's weights under torch's names, in torch's layout; needs no torch.
+
+    Returns:
+        name -> contiguous array, float32 as in the checkpoint.
+
+    Raises:
+        CheckpointError: a weight holds NaN or infinity.
+    """
+    weights = ckpt.weights()
+    return {
+        row.torch: np.ascontiguousarray(row.to_torch(weights[row.slim])) for row in table(ckpt.arch)
+    }
+
+
+def to_torch(ckpt: SlimCheckpoint):
+    """The checkpoint as a `torch.nn.Module` in eval mode.
+
+    Args:
+        ckpt: from `load_checkpoint`.
+
+    Returns:
+        A `converters.torch_model.ResNet`: images [batch, 3, height, width] -> logits
+        [batch, classes]; torchvision's parameter names; `end_points(x)` gives every end point.
+
+    Raises:
+        MissingFrameworkError: PyTorch is not installed.
+        CheckpointError: a weight holds NaN or infinity.
+    """
+    from . import torch_model
+
+    return torch_model.from_state(ckpt.arch, torch_state(ckpt))
+
+
+def to_keras(ckpt: SlimCheckpoint, dtype: str = "float32"):
+    """The checkpoint as a functional `keras.Model` of built-in layers.
+
+    Args:
+        ckpt: from `load_checkpoint`.
+        dtype: of weights and computation.
+
+    Returns:
+        A model, images [batch, height, width, 3] -> logits [batch, classes].
+
+    Raises:
+        MissingFrameworkError: Keras, or the backend it is set to, is not installed.
+        CheckpointError: a weight holds NaN or infinity.
+    """
+    require("keras")
+    from . import keras_model
+
+    weights = ckpt.weights()
+    model = keras_model.build(ckpt.arch, dtype)
+    variables = {variable.path: variable for variable in model.variables}
+    for row in table(ckpt.arch):
+        variables.pop(row.keras).assign(row.to_keras(weights[row.slim]))
+    assert not variables, f"the table lacks {sorted(variables)}"
+    return model

@@ -1,0 +1,107 @@
+"""The pre-activation residual networks (v2): `tf_slim.nets.resnet_v2` on today's TensorFlow.
+
+Batch norm and ReLU come before every convolution (arXiv:1603.05027). Variable names, end points,
+signatures and defaults are those of tf-slim::
+
+    from slim_resnet import resnet_v2
+    from slim_resnet.compat import slim, tf
+
+    images = tf.placeholder(tf.float32, [None, 299, 299, 3])
+    with slim.arg_scope(resnet_v2.resnet_arg_scope()):
+        net, end_points = resnet_v2.resnet_v2_101(images, 1001, is_training=False)
+"""
+
+from __future__ import annotations
+
+from slim_resnet import resnet_utils
+from slim_resnet.arch import REGISTRY, Stage
+from slim_resnet.compat import slim, tf
+from slim_resnet.resnet_v1 import generate, network_fn
+
+resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+
+@slim.add_arg_scope
+def bottleneck(
+    inputs, depth, depth_bottleneck, stride, rate=1, outputs_collections=None, scope=None
+):
+    """Bottleneck residual unit with batch norm and ReLU before the convolutions.
+
+    Args:
+        inputs: a tensor [batch, height, width, channels], not yet normalised.
+        depth: channels of the unit's output.
+        depth_bottleneck: channels of the bottleneck.
+        stride: the unit's stride, on the 3x3 convolution and on the shortcut.
+        rate: the rate of atrous convolution.
+        outputs_collections: collection to which the output is added.
+        scope: optional variable scope.
+
+    Returns:
+        A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+    """
+    return bottleneck_unit(
+        inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope
+    )
+
+
+def bottleneck_unit(
+    inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope, *, cardinality=1
+):
+    """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v2`."""
+    plain = {"normalizer_fn": None, "activation_fn": None}
+    with tf.variable_scope(scope, "bottleneck_v2", [inputs]) as sc:
+        depth_in = slim.utils.last_dimension(inputs.get_shape(), min_rank=4)
+        preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope="preact")
+        if depth == depth_in:
+            shortcut = resnet_utils.subsample(inputs, stride, "shortcut")
+        else:
+            shortcut = slim.conv2d(preact, depth, [1, 1], stride=stride, scope="shortcut", **plain)
+        residual = slim.conv2d(preact, depth_bottleneck, [1, 1], stride=1, scope="conv1")
+        residual = resnet_utils.conv2d_same(
+            residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2", groups=cardinality
+        )
+        residual = slim.conv2d(residual, depth, [1, 1], stride=1, scope="conv3", **plain)
+        output = shortcut + residual
+        return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
+
+
+def resnet_v2(
+    inputs,
+    blocks,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    include_root_block=True,
+    reuse=None,
+    scope=None,
+    **kwargs,
+):
+    """Generator of v2 (pre-activation) ResNets from a list of blocks.
+
+    Arguments, results and errors are those of `resnet_v1.resnet_v1`. Without a root block, `inputs`
+    should be the output of a convolution without activation.
+    """
+    return generate(
+        inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
+        reuse, scope,
+        default_scope="resnet_v2",
+        unit_fns=[bottleneck],
+        preactivation=True,
+        **kwargs,
+    )  # fmt: skip
+
+
+resnet_v2.default_image_size = 224
+
+
+def resnet_v2_block(scope, base_depth, num_units, stride, *, convention="slim"):
+    """A `Block` of pre-activation units; arguments as in `resnet_v1.resnet_v1_block`."""
+    stage = Stage(num_units, 4 * base_depth, base_depth, stride)
+    return resnet_utils.stage_block(scope, bottleneck, stage, convention)
+
+
+resnet_v2_50 = network_fn(REGISTRY["resnet_v2_50"], resnet_v2, bottleneck)
+resnet_v2_101 = network_fn(REGISTRY["resnet_v2_101"], resnet_v2, bottleneck)
+resnet_v2_152 = network_fn(REGISTRY["resnet_v2_152"], resnet_v2, bottleneck)
+resnet_v2_200 = network_fn(REGISTRY["resnet_v2_200"], resnet_v2, bottleneck)

@@ -1,0 +1,73 @@
+"""Shared by all tests: where the data is, and checkpoints made by today's TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Several test processes share few cores.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+TESTS = pathlib.Path(__file__).parent
+ROOT = TESTS.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> pathlib.Path:
+    """What real TensorFlow 1.15 left: checkpoints and outputs."""
+    return TESTS / "data"
+
+
+@pytest.fixture(scope="session")
+def legacy() -> pathlib.Path:
+    """Records that tools/record_legacy.py made under TensorFlow 1.15."""
+    return TESTS / "legacy"
+
+
+@pytest.fixture(scope="session")
+def narrow():
+    """A registry entry made narrow: the same depth and units, a fraction of the width."""
+    from slim_resnet import arch as arch_lib
+
+    def make(name: str, *, num_classes: int | None = 10, base: int = 4, **changes):
+        arch = arch_lib.get(name, num_classes=num_classes)
+        cardinality = min(arch.cardinality, 4)
+        group = arch.stages[0].depth_bottleneck // arch.cardinality
+        stages = [
+            arch_lib.Stage(s.num_units, 4 * base * 2**i, max(group * 2**i // 2, 1) * cardinality
+                           if cardinality > 1 else base * 2**i, s.stride)
+            for i, s in enumerate(arch.stages)
+        ]  # fmt: skip
+        made = arch.replace(
+            name=f"{name}_narrow", stages=tuple(stages), cardinality=cardinality, root_depth=8
+        )
+        return made.replace(**changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def save_checkpoint(tmp_path_factory):
+    """Writes a checkpoint of an Arch with weights seeded by name; returns its prefix."""
+    from slim_resnet import graph
+    from slim_resnet.compat import tf
+    from slim_resnet.regression.record import seeded_value
+
+    def save(arch, *, scope: str | None = None, **replaced) -> str:
+        prefix = tmp_path_factory.mktemp("ckpt") / "model.ckpt-7"
+        with tf.Graph().as_default():
+            graph.build(arch, tf.placeholder(tf.float32, [None, None, None, 3]), scope=scope)
+            tf.train.get_or_create_global_step()
+            values = {
+                v: replaced.get(v.op.name, seeded_value(v.op.name, tuple(v.shape)))
+                for v in tf.global_variables()
+            }
+            with tf.Session() as session:
+                graph.assign(session, values)
+                tf.train.Saver().save(session, str(prefix))
+        return str(prefix)
+
+    return save

@@ -1,0 +1,255 @@
+"""tools/convert_checkpoint.py and tools/inspect_checkpoint.py, as processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def recorded(data):
+    return np.load(data / "slim_v1" / "outputs.npz")
+
+
+def relative(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_torch_file_is_loaded_with_its_architecture(tool, data, tmp_path, recorded, suffix):
+    import torch
+
+    from converters import torch_model
+
+    output, report = tmp_path / f"net{suffix}", tmp_path / "report.json"
+    found = tool(
+        "convert_checkpoint", data / "slim_v1" / "v2", "--to", "torch", "--output", output,
+        "--report", report,
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "(verified)" in found.stdout
+    net = torch_model.load(output)
+    images = torch.from_numpy(recorded["47x33|image"]).permute(0, 3, 1, 2)
+    assert relative(net(images).detach().numpy(), recorded["47x33|logits"]) <= 2e-5
+    proof = json.loads(report.read_text())
+    assert proof["float64"]["passed"]
+    assert proof["float64"]["max_rel_error"] <= 1e-12
+    assert proof["float32"]["max_rel_error"] <= 2e-5
+    assert {tuple(c["image_size"]) for c in proof["float64"]["comparisons"]} == {
+        (64, 64),
+        (97, 113),
+    }
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([output.name, "report.json"])
+
+
+def test_keras_file_loads_without_this_project(tool, data, tmp_path, recorded):
+    found = tool(
+        "convert_checkpoint", data / "slim_v1" / "v2", "--to", "keras", "--output",
+        tmp_path / "net.keras",
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, "")
+    np.save(tmp_path / "images.npy", recorded["47x33|image"])
+    code = (
+        "import sys; sys.modules['slim_resnet'] = sys.modules['converters'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.saving.load_model('net.keras', safe_mode=True)\n"
+        "np.save('logits.npy', model.predict(np.load('images.npy'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    assert relative(np.load(tmp_path / "logits.npy"), recorded["47x33|logits"]) <= 2e-5
+
+
+def test_keras_weights_alone(tool, data, tmp_path, recorded):
+    import converters
+    from converters import keras_model
+
+    output = tmp_path / "net.weights.h5"
+    source = data / "slim_v1" / "v2" / "model.ckpt-60.index"
+    found = tool("convert_checkpoint", source, "--to", "keras", "--output", output, "--no-verify")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "(not verified)" in found.stdout
+    model = keras_model.build(converters.load_checkpoint(source).arch)
+    model.load_weights(output)
+    logits = model.predict(recorded["64x64|image"], verbose=0)
+    assert relative(logits, recorded["64x64|logits"]) <= 2e-5
+
+
+def test_every_end_point_is_printed_on_request(tool, data, tmp_path):
+    found = tool(
+        "convert_checkpoint", data / "slim_v2" / "v2", "--to", "torch", "--output",
+        tmp_path / "x.pt", "--end-points",
+    )  # fmt: skip
+    assert found.returncode == 0
+    for name in ("block1/unit_1/bottleneck_v2/shortcut", "block4/unit_3/bottleneck_v2", "logits"):
+        assert name in found.stdout
+
+
+@pytest.fixture
+def checkpoint(data, tmp_path):
+    """A copy of a real checkpoint that a test may break, and its prefix."""
+    shutil.copytree(data / "slim_v1" / "v2", tmp_path / "ckpt")
+    return tmp_path / "ckpt" / "model.ckpt-60"
+
+
+def truncate(prefix):
+    path = prefix.with_name(prefix.name + ".data-00000-of-00001")
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def damage_index(prefix):
+    path = prefix.with_name(prefix.name + ".index")
+    path.write_bytes(path.read_bytes()[: 2 * path.stat().st_size // 3])
+
+
+def remove_data(prefix):
+    prefix.with_name(prefix.name + ".data-00000-of-00001").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "args", "message"),
+    [
+        (truncate, [], "model.ckpt-60.data-00000-of-00001"),
+        (damage_index, [], "model.ckpt-60.index"),
+        (remove_data, [], "model.ckpt-60.data-00000-of-00001"),
+        (None, ["--arch", "resnet_v1_101"], "detected: resnet_v1, 3-4-6-3 units"),
+        (None, ["--arch", "resnet_v1_50"], "bottlenecks 4-8-16-32"),
+        (None, ["--arch", "resnet"], "unknown architecture 'resnet'"),
+        (None, ["--scope", "tower_1"], "tower_1"),
+        (None, ["--step", "61"], "no checkpoints of step 61"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_no_file(tool, checkpoint, tmp_path, damage, args, message):
+    if damage:
+        damage(checkpoint)
+    source = checkpoint.parent if "--step" in args else checkpoint
+    output = tmp_path / "net.safetensors"
+    found = tool("convert_checkpoint", source, "--to", "torch", "--output", output, *args)
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert found.stderr.startswith("error: ")
+    assert found.stderr.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("missing/model.ckpt-1", "x.pt", "missing"),
+        ("resnext_cifar", "x.pt", "no slim ResNet in it"),
+        ("slim_v1/v2", "x.onnx", "ends in .safetensors or .pt"),
+        ("slim_v1/v2", "no/folder/x.pt", "does not exist: make it first"),
+    ],
+)
+def test_what_cannot_be_read_or_written(tool, data, tmp_path, source, output, message):
+    found = tool(
+        "convert_checkpoint", data / source, "--to", "torch", "--output", tmp_path / output
+    )
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_in_a_weight(tool, narrow, save_checkpoint, tmp_path):
+    name = "net/block3/unit_2/bottleneck_v1/conv1/weights"
+    arch = narrow("resnext_v1_50")
+    shape = dict((v.name, v.shape) for v in arch.variables)[name.partition("/")[2]]
+    prefix = save_checkpoint(arch, scope="net", **{name: np.full(shape, np.nan, np.float32)})
+    found = tool("convert_checkpoint", prefix, "--to", "keras", "--output", tmp_path / "x.keras")
+    assert found.returncode == 2
+    assert f"{name} holds" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_verification_writes_nothing(data, tmp_path):
+    """A conversion that is wrong (here: another epsilon) ends with exit code 1."""
+    code = (
+        "import sys; sys.path.insert(0, 'tools')\n"
+        "from converters import verification\n"
+        "right = verification.to_torch\n"
+        "def wrong(ckpt):\n"
+        "    net = right(ckpt); net.layer1[1].bn2.eps = 1e-3; return net\n"
+        "verification.to_torch = wrong\n"
+        "import _cli, convert_checkpoint\n"
+        f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--to', 'torch',"
+        f" '--output', {str(tmp_path / 'net.pt')!r}]\n"
+        "_cli.run(convert_checkpoint.main)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=data.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1, found.stderr
+    assert "block1/unit_2/bottleneck_v1/conv2 is the first end point that differs" in found.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_needs_no_framework(data):
+    code = (
+        "import sys; sys.path.insert(0, 'tools')\n"
+        "for name in ('tensorflow', 'torch', 'keras', 'tf_slim'): sys.modules[name] = None\n"
+        "import _cli, inspect_checkpoint\n"
+        f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--variables']\n"
+        "_cli.run(inspect_checkpoint.main)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=data.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    for fact in (
+        "696 variables",
+        "bottlenecks 4-8-16-32",
+        "106,922",
+        "'resnet_v1_50'",
+        "267",
+        "161",
+    ):
+        assert fact in found.stdout
+
+
+def test_inspect_another_network(tool, data):
+    found = tool("inspect_checkpoint", data / "resnext_cifar")
+    assert found.returncode == 1
+    assert "not recognised" in found.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"not a file", b"PK\x03\x04" + bytes(100)])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_loading_what_is_no_torch_file(tmp_path, content, suffix):
+    import converters
+    from converters import torch_model
+
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(converters.CheckpointError, match=str(path)):
+        torch_model.load(path)
+    with pytest.raises(converters.CheckpointError, match="no such file"):
+        torch_model.load(tmp_path / f"missing{suffix}")
+
+
+def test_a_pickle_is_never_executed(tmp_path):
+    import pickle
+
+    import converters
+    from converters import torch_model
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "boom"), "w"))
+
+    (tmp_path / "x.pt").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(converters.CheckpointError):
+        torch_model.load(tmp_path / "x.pt")
+    assert not (tmp_path / "boom").exists()

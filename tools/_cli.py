@@ -1,0 +1,121 @@
+"""What the scripts share: one console, one way to fail, no chatter of TensorFlow's."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+
+from rich import box
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from converters.verification import Comparison
+from slim_resnet.frameworks import quiet_stderr
+
+# A pipe has no width: leave room, so that what another program reads is not folded.
+console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+_PYTHON_CHATTER = (r"`layer\.apply` is deprecated", r".*tf\.keras.*")
+
+
+def run(main: Callable[[], int]) -> None:
+    """Runs `main` and exits with its code; bad input is one sentence on stderr and exit code 2."""
+    # A filter, because TensorFlow sets the level of its logger when it is imported.
+    logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= logging.ERROR)
+    for message in _PYTHON_CHATTER:
+        warnings.filterwarnings("ignore", message=message)
+    try:
+        with quiet_stderr():
+            code = main()
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def progress() -> Progress:
+    """A spinner with the step at hand, on a terminal; nothing in a pipe."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def table(title: str, *columns: str, text: tuple[str, ...] = ()) -> Table:
+    """A table of numbers; the first column and those named in `text` hold words."""
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        is_text = i == 0 or column in text
+        made.add_column(column, justify="left" if is_text else "right", overflow="fold")
+    return made
+
+
+def report_table(reports) -> Table:
+    """One row for each run of `converters.verify`: target, dtype, size, the worst end point."""
+    made = table(
+        "Against the slim graph: largest difference over largest value, at the worst end point",
+        "target", "dtype", "image", "end points", "difference", "bound", "", "worst at",
+        text=("dtype", "", "worst at"),
+    )  # fmt: skip
+    for report in reports:
+        for target, size, count, worst in report.worst():
+            made.add_row(
+                target,
+                report.dtype,
+                "x".join(map(str, size)),
+                str(count),
+                f"{worst.max_rel_error:.1e}",
+                f"{report.tolerance:.0e}",
+                verdict(worst, report.tolerance),
+                worst.end_point,
+            )
+    return made
+
+
+def end_point_table(report) -> Table:
+    """Every end point in order: the largest difference over all image sizes, by target."""
+    targets = list(dict.fromkeys(c.target for c in report.comparisons))
+    made = table(
+        f"Every end point, {report.dtype}: largest difference over largest value", "end point",
+        *targets, "",
+        text=("",),
+    )  # fmt: skip
+    by_name: dict[str, dict[str, Comparison]] = {}
+    for c in report.comparisons:
+        worst = by_name.setdefault(c.end_point, {})
+        if c.target not in worst or not c.max_rel_error <= worst[c.target].max_rel_error:
+            worst[c.target] = c
+    for name, worst in by_name.items():
+        verdicts = {verdict(c, report.tolerance) for c in worst.values()}
+        cells = [f"{worst[target].max_rel_error:.1e}" for target in targets]
+        made.add_row(name, *cells, "DIFFERS" if "DIFFERS" in verdicts else "same")
+    return made
+
+
+def verdict(comparison: Comparison, tolerance: float) -> str:
+    return "same" if comparison.max_rel_error <= tolerance else "DIFFERS"
+
+
+def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which network of which checkpoint is meant."""
+    from slim_resnet.arch import CONVENTIONS
+
+    parser.add_argument("checkpoint", help="prefix, .index file, or folder with a `checkpoint`")
+    parser.add_argument("--arch", help="the network it must hold; default: recognised")
+    parser.add_argument("--scope", help="the network's variable scope; default: found")
+    parser.add_argument(
+        "--convention",
+        choices=CONVENTIONS,
+        help="where strides sit and how the root pool pads; default: slim's",
+    )
+    parser.add_argument("--step", type=int, help="which checkpoint of a folder; default: latest")
