@@ -28,7 +28,7 @@ def test_options_reach_the_graph(tool, tmp_path):
     )  # fmt: skip
     assert (found.returncode, found.stderr) == (0, "")
     assert "9x9x2048" in found.stdout
-    assert "logits" not in found.stdout
+    assert "1x1x" not in found.stdout
     import converters
 
     ckpt = converters.load_checkpoint(tmp_path / "out")
