@@ -15,6 +15,7 @@ import importlib
 from .checkpoint import CheckpointError
 from .slim_checkpoint import SlimCheckpoint, load_checkpoint
 from .targets import to_keras, to_torch
+from .transcode import transcode
 from .verification import Report, verify
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "load_checkpoint",
     "to_keras",
     "to_torch",
+    "transcode",
     "verify",
 ]
 

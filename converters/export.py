@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.frameworks import require
 
+from .checkpoint.writer import write_bundle
 from .slim_checkpoint import SlimCheckpoint
 from .targets import to_keras, to_torch, torch_state
 
@@ -50,6 +51,20 @@ def writer(target: str, path: str | os.PathLike) -> Writer:
     return write_whole
 
 
+def write_checkpoint(ckpt: SlimCheckpoint, prefix: str | os.PathLike) -> None:
+    """Writes every variable of `ckpt` as a V2 checkpoint that a plain `Saver` restores.
+
+    Args:
+        ckpt: from `load_checkpoint` or `transcode`.
+        prefix: the path of the checkpoint, without suffix.
+
+    Raises:
+        OSError: the folder does not exist, or the files cannot be written.
+    """
+    check_target(prefix)
+    write_bundle(prefix, ckpt)
+
+
 def targets() -> tuple[str, ...]:
     """The names that `writer` knows."""
     return tuple(dict.fromkeys(name for name, _ in _WRITERS))
@@ -57,7 +72,7 @@ def targets() -> tuple[str, ...]:
 
 def metadata(ckpt: SlimCheckpoint) -> dict[str, str]:
     """What a converted file says of itself."""
-    found = {ARCH_KEY: ckpt.arch.to_json(), "source": os.path.basename(ckpt.path)}
+    found = {ARCH_KEY: ckpt.arch.grouped.to_json(), "source": os.path.basename(ckpt.path)}
     if ckpt.global_step is not None:
         found["global_step"] = str(ckpt.global_step)
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slim_resnet.arch import Arch, Conv, Norm
+from slim_resnet.spec import UNIT_KINDS
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ _NORM_TO_TORCH = {
 
 
 def table(arch: Arch) -> tuple[Weight, ...]:
-    """The weights of `arch` in slim's order of creation."""
+    """The weights of `arch`, in the grouped form, in slim's order of creation."""
+    arch = arch.grouped
     modules = torch_modules(arch)
     transforms = {layer.scope: _transforms(layer, arch) for layer in arch.layers}
     rows = []
@@ -125,6 +127,4 @@ def keras_layer(scope: str) -> str:
 
     Keras allows no "/" in the name of a layer; the unit's own name says nothing new.
     """
-    return "_".join(
-        part for part in scope.split("/") if not part.startswith(("bottleneck", "basic"))
-    )
+    return "_".join(part for part in scope.split("/") if part not in UNIT_KINDS)

@@ -11,13 +11,28 @@ from slim_resnet.arch import Arch
 
 from .checkpoint import CheckpointError, TensorFile, open_checkpoint
 from .detect import auxiliary_kind, detect
+from .forms import merge
+
+
+class ArrayFile(dict[str, np.ndarray]):
+    """Arrays in memory with the interface of a `TensorFile`; `path` says where they came from."""
+
+    def __init__(self, path: str, arrays: Mapping[str, np.ndarray]):
+        super().__init__(arrays)
+        self.path = path
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self[name].shape
+
+    def dtype(self, name: str) -> np.dtype:
+        return self[name].dtype
 
 
 class SlimCheckpoint(Mapping[str, np.ndarray]):
     """Every variable of a checkpoint by its full name, read when asked for, and what they are.
 
     Attributes:
-        file: the `TensorFile` behind it.
+        file: the `TensorFile` (or `ArrayFile`) behind it.
         arch: the network it holds, an `Arch`.
         scope: the network's variable scope, "" when there is none.
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -25,7 +40,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         unknown: names of variables that are neither the network's nor of a known kind.
     """
 
-    def __init__(self, file: TensorFile, arch: Arch, scope: str):
+    def __init__(self, file: TensorFile | ArrayFile, arch: Arch, scope: str):
         self.file = file
         self.arch = arch
         self.scope = scope
@@ -71,8 +86,8 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         """A name below the network's scope -> the name in the checkpoint."""
         return f"{self.scope}/{name}" if self.scope else name
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """The network's own variables, by their names below its scope, in slim's order.
+    def stored(self) -> dict[str, np.ndarray]:
+        """The network's own variables as they are in the file, by their names below its scope.
 
         Raises:
             CheckpointError: a weight holds NaN or infinity; the message names it.
@@ -83,6 +98,14 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
             _check_finite(self.path, self.full_name(variable.name), value)
             found[variable.name] = value
         return found
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The network's weights in the grouped form, by slim's names, in slim's order.
+
+        Raises:
+            CheckpointError: as `stored`.
+        """
+        return merge(self.arch, self.stored())
 
 
 def _check_finite(path: str, name: str, value: np.ndarray) -> None:

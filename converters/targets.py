@@ -41,7 +41,7 @@ def to_torch(ckpt: SlimCheckpoint):
     """
     from . import torch_model
 
-    return torch_model.from_state(ckpt.arch, torch_state(ckpt))
+    return torch_model.from_state(ckpt.arch.grouped, torch_state(ckpt))
 
 
 def to_keras(ckpt: SlimCheckpoint, dtype: str = "float32"):
@@ -62,7 +62,7 @@ def to_keras(ckpt: SlimCheckpoint, dtype: str = "float32"):
     from . import keras_model
 
     weights = ckpt.weights()
-    model = keras_model.build(ckpt.arch, dtype)
+    model = keras_model.build(ckpt.arch.grouped, dtype)
     variables = {variable.path: variable for variable in model.variables}
     for row in table(ckpt.arch):
         variables.pop(row.keras).assign(row.to_keras(weights[row.slim]))

@@ -41,6 +41,18 @@ def _norm(depth: int, arch: Arch) -> nn.BatchNorm2d:
     )
 
 
+def _identity(x: torch.Tensor, spec: Unit) -> torch.Tensor:
+    """The input at the size and depth of the unit's output, without parameters."""
+    pad = spec.shortcut
+    if pad and pad.average:
+        # TensorFlow's SAME: at an odd size the last window holds, and averages, one row less.
+        x = F.avg_pool2d(x, 2, pad.stride, ceil_mode=True, count_include_pad=False)
+    else:
+        # slim's subsample: a 1x1 max pool keeps every stride-th pixel from the first on.
+        x = x[:, :, :: spec.stride, :: spec.stride]
+    return F.pad(x, (0, 0, 0, 0, pad.channels, pad.channels)) if pad else x
+
+
 class ResidualUnit(nn.Module):
     """One residual unit, as its `Unit` describes it."""
 
@@ -53,19 +65,18 @@ class ResidualUnit(nn.Module):
             self.add_module(f"conv{i}", _conv(conv))
             if conv.norm:
                 self.add_module(f"bn{i}", _norm(conv.depth, arch))
-        if spec.shortcut:
-            norm = [_norm(spec.shortcut.depth, arch)] if spec.shortcut.norm else []
-            self.downsample = nn.Sequential(_conv(spec.shortcut), *norm)
+        if spec.projection:
+            norm = [_norm(spec.projection.depth, arch)] if spec.projection.norm else []
+            self.downsample = nn.Sequential(_conv(spec.projection), *norm)
 
     def forward(self, x: torch.Tensor, tap=_ignore) -> torch.Tensor:
         spec = self.spec
         net = F.relu(self.preact(x)) if spec.preact else x
-        if spec.shortcut:
+        if spec.projection:
             shortcut = self.downsample(net)
-            tap(spec.shortcut.scope, shortcut)
+            tap(spec.projection.scope, shortcut)
         else:
-            # slim's subsample: a 1x1 max pool keeps every stride-th pixel from the first on.
-            shortcut = x[:, :, :: spec.stride, :: spec.stride]
+            shortcut = _identity(x, spec)
         for i, conv in enumerate(spec.convs, start=1):
             net = getattr(self, f"conv{i}")(net)
             if conv.norm:
@@ -124,7 +135,8 @@ class ResNet(nn.Module):
         if self.arch.root.activation:
             net = F.relu(net)
         tap(self.arch.root.scope, net)
-        net = self._root_pool(net)
+        if self.arch.has_root_pool:
+            net = self._root_pool(net)
         for block in range(1, len(self.arch.stages) + 1):
             for unit in getattr(self, f"layer{block}"):
                 net = unit(net, tap)

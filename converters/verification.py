@@ -187,14 +187,14 @@ def slim_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndP
     from slim_resnet import graph
     from slim_resnet.compat import tf
 
-    weights = ckpt.weights()
-    scope = ckpt.scope or ckpt.arch.name
+    arch, stored = ckpt.arch, ckpt.stored()
+    scope = ckpt.scope or None
     with tf.Graph().as_default():
         inputs = tf.placeholder(images[0].dtype, [None, None, None, 3])
-        net, tensors = graph.build(ckpt.arch, inputs, scope=scope)
-        fetches = {name: tensors[f"{scope}/{name}"] for name in ckpt.arch.end_points}
-        fetches.setdefault("logits" if ckpt.arch.logits else "pool5", net)
-        values = {v: weights[v.op.name[len(scope) + 1 :]] for v in tf.global_variables()}
+        net, tensors = graph.build(arch, inputs, scope=scope)
+        fetches = {name: tensors[f"{scope or arch.name}/{name}"] for name in arch.end_points}
+        fetches.setdefault("logits" if arch.logits else "pool5", net)
+        values = {v: stored[name] for name, v in graph.variables(arch, scope).items()}
         with quiet_stderr():
             session = tf.Session()
         with session:
@@ -227,7 +227,7 @@ def keras_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[End
     from . import keras_model
 
     model = to_keras(ckpt, dtype=images[0].dtype.name)
-    names = keras_model.end_point_layers(ckpt.arch)
+    names = keras_model.end_point_layers(ckpt.arch.grouped)
     outputs = {name: model.get_layer(layer).output for name, layer in names.items()}
     if not ckpt.arch.logits:
         outputs["pool5"] = model.output

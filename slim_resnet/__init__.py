@@ -15,12 +15,21 @@ __version__ = "0.1.0"
 _MODULES = (
     "arch",
     "compat",
+    "files",
+    "forms",
+    "frameworks",
     "graph",
     "layers",
+    "regression",
+    "resnet_cifar",
     "resnet_utils",
     "resnet_v1",
     "resnet_v2",
+    "resnext_cifar",
     "resnext_v1",
+    "resnext_v2",
+    "spec",
+    "variables",
 )
 
 __all__ = list(_MODULES)

@@ -16,105 +16,38 @@ import json
 import math
 from dataclasses import dataclass
 
-CONVENTIONS = ("slim", "torchvision")
+from slim_resnet.spec import (
+    CONVENTIONS,
+    FORMS,
+    UNIT_KINDS,
+    Conv,
+    Norm,
+    Pad,
+    Stage,
+    Unit,
+    UnitKind,
+    Variable,
+    check_cardinality,
+    check_convention,
+    check_form,
+    stage_width,
+    unit_strides,
+)
+from slim_resnet.variables import layer_variables, script_variables, unit_variables
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A block of residual units of one width.
-
-    `stride` sits in the block's last unit in the `slim` convention, in its first unit in the
-    `torchvision` convention. `depth_bottleneck` is the whole width of the 3x3 convolution, all
-    groups together.
-    """
-
-    num_units: int
-    depth: int
-    depth_bottleneck: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A convolution and what follows it; `scope` is relative to the network's scope.
-
-    `norm`: a batch norm follows, in the scope BatchNorm below. Every kernel is odd, so the padding
-    of slim's `conv2d_same` is symmetric: `padding` pixels on each side, for any stride.
-    """
-
-    scope: str
-    kernel: int
-    depth_in: int
-    depth: int
-    stride: int = 1
-    rate: int = 1
-    groups: int = 1
-    norm: bool = True
-    bias: bool = False
-    activation: bool = True
-
-    @property
-    def padding(self) -> int:
-        return self.rate * (self.kernel - 1) // 2
-
-    @property
-    def weights_shape(self) -> tuple[int, int, int, int]:
-        """[kernel, kernel, depth_in / groups, depth], as TensorFlow lays it out (HWIO)."""
-        return (self.kernel, self.kernel, self.depth_in // self.groups, self.depth)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A batch norm and ReLU that stand by themselves, as in the pre-activation nets (v2)."""
-
-    scope: str
-    depth: int
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A residual unit: `convs` in order, added to `shortcut` (None: the input, subsampled).
-
-    With `preact`, convs and a projection shortcut read its output, the identity reads the input.
-    `activation`: a ReLU follows the sum.
-    """
-
-    scope: str
-    block: int  # from 1
-    index: int  # from 1
-    stride: int
-    preact: Norm | None
-    shortcut: Conv | None
-    convs: tuple[Conv, ...]
-    activation: bool
-
-    @property
-    def layers(self) -> tuple[Conv | Norm, ...]:
-        """Every layer with variables, in the order in which slim creates them."""
-        return tuple(layer for layer in (self.preact, self.shortcut, *self.convs) if layer)
-
-
-@dataclass(frozen=True)
-class UnitKind:
-    """How a residual unit is made: (name, kernel) of its convolutions; the 3x3 one is strided."""
-
-    convs: tuple[tuple[str, int], ...]
-    preact: bool
-
-
-UNIT_KINDS = {
-    "bottleneck_v1": UnitKind((("conv1", 1), ("conv2", 3), ("conv3", 1)), preact=False),
-    "bottleneck_v2": UnitKind((("conv1", 1), ("conv2", 3), ("conv3", 1)), preact=True),
-}
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A slim variable: its name below the network's scope, and its shape."""
-
-    name: str
-    shape: tuple[int, ...]
-    trainable: bool = True
+__all__ = [
+    "CONVENTIONS",
+    "FORMS",
+    "REGISTRY",
+    "Arch",
+    "Conv",
+    "Norm",
+    "Pad",
+    "Stage",
+    "Unit",
+    "Variable",
+    "get",
+]
 
 
 @dataclass(frozen=True)
@@ -130,10 +63,16 @@ class Arch:
         num_classes: outputs of the logits layer; None: the network ends in the pooled features.
         convention: "slim" (stride in a block's last unit, SAME root pool) or "torchvision" (stride
             in a block's first unit, symmetric root pool).
-        root_depth: output channels of the 7x7 root convolution.
+        stem: "imagenet" (7x7 of stride 2, 3x3 max pool of stride 2) or "cifar" (3x3).
+        root_depth: output channels of the root convolution.
+        shortcut: where a unit changes the depth: "projection" (1x1 convolution, option B of
+            arXiv:1512.03385), "pad" (zero channels, option A) or "average_pad" (2x2 average
+            pooling and zero channels).
+        form: which of the equivalent forms of a ResNeXt unit the graph and its variables have.
         output_stride: input to output resolution, kept by atrous convolution; None: nominal.
         batch_norm_epsilon: 1e-5 in slim's resnet_arg_scope.
         batch_norm_decay: of the moving averages in training, 0.997 in slim's resnet_arg_scope.
+        logits_bias: whether the logits layer has biases.
     """
 
     name: str
@@ -143,15 +82,27 @@ class Arch:
     cardinality: int = 1
     num_classes: int | None = 1000
     convention: str = "slim"
+    stem: str = "imagenet"
     root_depth: int = 64
+    shortcut: str = "projection"
+    form: str = "grouped"
     output_stride: int | None = None
     batch_norm_epsilon: float = 1e-5
     batch_norm_decay: float = 0.997
+    logits_bias: bool = True
 
     def __post_init__(self):
         check_convention(self.convention)
+        check_form(self.form)
+        for field, known in _CHOICES.items():
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} is {getattr(self, field)!r}: use {', '.join(known)}")
         if self.kind.preact and self.convention == "torchvision":
             raise ValueError(f"{self.name}: torchvision has no pre-activation nets, use slim's")
+        if self.form != "grouped" and self.cardinality == 1:
+            raise ValueError(f"{self.name}: only a ResNeXt unit has the form {self.form!r}")
+        if self.family == "resnext_cifar" and self.form == "branches":
+            raise ValueError(f"{self.name}: the CIFAR script has no form 'branches', use 'concat'")
         for stage in self.stages:
             check_cardinality(stage.depth_bottleneck, self.cardinality)
 
@@ -185,9 +136,26 @@ class Arch:
     @functools.cached_property
     def root(self) -> Conv:
         plain = self.kind.preact  # the first unit normalises and activates
+        kernel, stride = (7, 2) if self.has_root_pool else (3, 1)
         return Conv(
-            "conv1", 7, 3, self.root_depth, 2, norm=not plain, bias=plain, activation=not plain
+            "conv1",
+            kernel,
+            3,
+            self.root_depth,
+            stride,
+            norm=not plain,
+            bias=plain,
+            activation=not plain,
         )
+
+    @property
+    def has_root_pool(self) -> bool:
+        return self.stem == "imagenet"
+
+    @property
+    def default_image_size(self) -> int:
+        """Height and width that the network was designed for, in pixels."""
+        return 224 if self.stem == "imagenet" else 32
 
     @functools.cached_property
     def postnorm(self) -> Norm | None:
@@ -197,14 +165,15 @@ class Arch:
     def logits(self) -> Conv | None:
         if self.num_classes is None:
             return None
-        depth = self.stages[-1].depth
-        return Conv("logits", 1, depth, self.num_classes, norm=False, bias=True, activation=False)
+        depth, bias = self.stages[-1].depth, self.logits_bias
+        return Conv("logits", 1, depth, self.num_classes, norm=False, bias=bias, activation=False)
 
     @functools.cached_property
     def units(self) -> tuple[Unit, ...]:
         """Every residual unit with its strides and rates, `output_stride` taken into account."""
         units = []
-        depth_in, current_stride, rate = self.root_depth, 4, 1
+        root_stride = 4 if self.has_root_pool else 1
+        depth_in, current_stride, rate = self.root_depth, root_stride, 1
         for block, stage in enumerate(self.stages, start=1):
             strides = unit_strides(stage.num_units, stage.stride, self.convention)
             for index, stride in enumerate(strides, start=1):
@@ -220,7 +189,8 @@ class Arch:
         if self.output_stride not in (None, current_stride):
             raise ValueError(
                 f"output_stride {self.output_stride} cannot be reached: the blocks of {self.name} "
-                f"have strides {[s.stride for s in self.stages]} after a root of stride 4"
+                f"have strides {[s.stride for s in self.stages]} after a root of stride "
+                f"{root_stride}"
             )
         return tuple(units)
 
@@ -230,19 +200,30 @@ class Arch:
         scope = f"block{block}/unit_{index}/{self.unit}"
         preact = self.kind.preact
         last = {"norm": not preact, "bias": preact, "activation": False}
-        shortcut = None
-        if stage.depth != depth_in:
-            shortcut = Conv(f"{scope}/shortcut", 1, depth_in, stage.depth, stride, **last)
         convs = []
         depth = depth_in
         for i, (name, kernel) in enumerate(self.kind.convs, start=1):
             is_last = i == len(self.kind.convs)
             width = stage.depth if is_last else stage.depth_bottleneck
-            spatial = (stride, rate, self.cardinality) if kernel > 1 else ()
             convs.append(
-                Conv(f"{scope}/{name}", kernel, depth, width, *spatial, **(last if is_last else {}))
+                Conv(
+                    f"{scope}/{name}",
+                    kernel,
+                    depth,
+                    width,
+                    stride=stride if name == self.kind.strided else 1,
+                    rate=rate if kernel > 1 else 1,
+                    groups=self.cardinality if kernel > 1 else 1,
+                    **(last if is_last else {}),
+                )
             )
             depth = width
+        shortcut = None
+        if stage.depth != depth_in and self.shortcut == "projection":
+            shortcut = Conv(f"{scope}/shortcut", 1, depth_in, stage.depth, stride, **last)
+        elif stage.depth != depth_in:
+            zeros = (stage.depth - depth_in) // 2
+            shortcut = Pad(stride, zeros, average=self.shortcut == "average_pad")
         return Unit(
             scope=scope,
             block=block,
@@ -256,16 +237,21 @@ class Arch:
 
     @property
     def layers(self) -> tuple[Conv | Norm, ...]:
-        """Every layer with variables, in the order in which slim creates them."""
+        """Every layer with variables, in slim's order; ResNeXt units in the grouped form."""
         inner = tuple(layer for unit in self.units for layer in unit.layers)
         return tuple(x for x in (self.root, *inner, self.postnorm, self.logits) if x)
 
     @property
     def end_points(self) -> tuple[str, ...]:
-        """Names of the end points in slim's order, relative to the network's scope."""
+        """Names of the end points in slim's order, relative to the network's scope.
+
+        Those that every form of the network computes have one name in all of them.
+        """
+        split = {"grouped": (), "concat": ("conv1",), "branches": ("conv1", "conv2")}[self.form]
         names = [self.root.scope]
         for unit in self.units:
-            names += [conv.scope for conv in unit.layers if isinstance(conv, Conv)]
+            convs = (unit.projection, *unit.convs)
+            names += [c.scope for c in convs if c and c.scope.rpartition("/")[2] not in split]
             names.append(unit.scope)
             if unit.index == self.stages[unit.block - 1].num_units:
                 names.append(f"block{unit.block}")
@@ -279,18 +265,30 @@ class Arch:
         return sum(math.prod(v.shape) for v in self.variables if v.trainable)
 
     @property
+    def has_script_names(self) -> bool:
+        """Whether variables have the names of the CIFAR script, which knows no scope."""
+        return self.family == "resnext_cifar" and self.form == "concat"
+
+    @functools.cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """Every variable in slim's order, names relative to the network's scope."""
-        found = []
-        for layer in self.layers:
-            if isinstance(layer, Norm):
-                found += _batch_norm(layer.scope, layer.depth)
-                continue
-            found.append(Variable(f"{layer.scope}/weights", layer.weights_shape))
-            if layer.norm:
-                found += _batch_norm(f"{layer.scope}/BatchNorm", layer.depth)
-            if layer.bias:
-                found.append(Variable(f"{layer.scope}/biases", (layer.depth,)))
+        """Every variable in the order of creation, names relative to the network's scope."""
+        if self.has_script_names:
+            return tuple(script_variables(self.units, self.root, self.logits))
+        return self.slim_variables
+
+    @property
+    def grouped(self) -> Arch:
+        """The same network in the grouped form: what is converted, whatever was trained."""
+        return self.replace(form="grouped")
+
+    @functools.cached_property
+    def slim_variables(self) -> tuple[Variable, ...]:
+        """The same variables under slim's names."""
+        found = layer_variables(self.root)
+        for unit in self.units:
+            found += unit_variables(unit, self.form)
+        for layer in (self.postnorm, self.logits):
+            found += layer_variables(layer) if layer else []
         return tuple(found)
 
     def to_json(self) -> str:
@@ -324,40 +322,11 @@ class Arch:
         return ", ".join(parts)
 
 
-def check_convention(convention: str) -> None:
-    """Raises ValueError unless `convention` is one of `CONVENTIONS`."""
-    if convention not in CONVENTIONS:
-        raise ValueError(f"unknown convention {convention!r}: use {' or '.join(CONVENTIONS)}")
-
-
-def unit_strides(num_units: int, stride: int, convention: str) -> tuple[int, ...]:
-    """The stride of each of a block's units: `stride` is the last one's, or torchvision's first."""
-    check_convention(convention)
-    rest = (1,) * (num_units - 1)
-    return (*rest, stride) if convention == "slim" else (stride, *rest)
-
-
-def check_cardinality(depth: int, cardinality: int) -> None:
-    """Raises ValueError unless `cardinality` groups divide `depth` channels."""
-    if cardinality < 1 or depth % cardinality:
-        raise ValueError(
-            f"the cardinality {cardinality} does not divide the {depth} channels of the grouped "
-            "convolution: choose a width that is a multiple of it"
-        )
-
-
-def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:
-    """Channels of a ResNeXt stage's 3x3: int(planes * base_width / 64) * cardinality."""
-    return int(base_depth * base_width / 64) * cardinality
-
-
-def _batch_norm(scope: str, depth: int) -> list[Variable]:
-    return [
-        Variable(f"{scope}/gamma", (depth,)),
-        Variable(f"{scope}/beta", (depth,)),
-        Variable(f"{scope}/moving_mean", (depth,), trainable=False),
-        Variable(f"{scope}/moving_variance", (depth,), trainable=False),
-    ]
+_CHOICES = {
+    "unit": tuple(UNIT_KINDS),
+    "stem": ("imagenet", "cifar"),
+    "shortcut": ("projection", "pad", "average_pad"),
+}
 
 
 def _move_strides(stages: tuple[Stage, ...], convention: str) -> tuple[Stage, ...]:
@@ -369,27 +338,101 @@ def _move_strides(stages: tuple[Stage, ...], convention: str) -> tuple[Stage, ..
     return tuple(dataclasses.replace(s, stride=t) for s, t in zip(stages, shift, strict=True))
 
 
-_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+_UNITS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
 
 
-def _imagenet(
-    family: str, unit: str, depth: int, cardinality: int = 1, base_width: int = 64
-) -> Arch:
+def _imagenet(family: str, unit: str, depth: int, groups: str | None = None, **fields) -> Arch:
+    """`groups` is the paper's "32x4d": cardinality 32, 4 channels in each group at 64 planes."""
+    cardinality, base_width = map(int, groups[:-1].split("x")) if groups else (1, 64)
+    expansion = 1 if unit.startswith("basic") else 4
     stages = tuple(
-        Stage(units, 4 * planes, stage_width(planes, cardinality, base_width), stride)
+        Stage(units, expansion * planes, stage_width(planes, cardinality, base_width), stride)
         for units, planes, stride in zip(
             _UNITS[depth], (64, 128, 256, 512), (2, 2, 2, 1), strict=True
         )
     )
-    return Arch(f"{family}_{depth}", family, unit, stages, cardinality)
+    name = f"{family}_{depth}" + (f"_{groups}" if groups not in (None, "32x4d") else "")
+    return Arch(name, family, unit, stages, cardinality, **fields)
+
+
+# Nets for CIFAR: three stages on 32x32 images; their papers put the stride into a stage's first
+# unit, as torchvision does.
+_CIFAR = {"num_classes": 10, "convention": "torchvision", "stem": "cifar"}
+
+
+def _resnet_cifar(depth: int, option: str) -> Arch:
+    """Section 4.2 of arXiv:1512.03385: 6n + 2 layers, shortcut option A or B."""
+    stages = tuple(
+        Stage((depth - 2) // 6, width, width, stride)
+        for width, stride in zip((16, 32, 64), (1, 2, 2), strict=True)
+    )
+    name = f"resnet_cifar_{depth}" + ("_b" if option == "B" else "")
+    shortcut = {"A": "pad", "B": "projection"}[option]
+    return Arch(
+        name, "resnet_cifar", "basic_v1", stages, root_depth=16, shortcut=shortcut, **_CIFAR
+    )
+
+
+def _resnext_29(cardinality: int, base_width: int) -> Arch:
+    """Section 5.2 of arXiv:1611.05431: bottleneck units, three stages of three."""
+    stages = tuple(
+        Stage(3, 4 * planes, stage_width(planes, cardinality, base_width), stride)
+        for planes, stride in zip((64, 128, 256), (1, 2, 2), strict=True)
+    )
+    name = f"resnext_29_{cardinality}x{base_width}d"
+    return Arch(name, "resnext_29", "bottleneck_v1", stages, cardinality, **_CIFAR)
+
+
+def resnext_cifar(cardinality: int = 8, depth: int = 64, num_classes: int = 10) -> Arch:
+    """The net of the widely copied TensorFlow 1 CIFAR script: split, transform, concat, transition.
+
+    Args:
+        cardinality: the number of branches.
+        depth: channels of a branch.
+        num_classes: outputs of the dense layer, which has no bias.
+    """
+    stages = tuple(
+        Stage(3, width, cardinality * depth, stride)
+        for width, stride in zip((64, 128, 256), (1, 2, 2), strict=True)
+    )
+    return Arch(
+        "resnext_cifar",
+        "resnext_cifar",
+        "split_v1",
+        stages,
+        cardinality,
+        num_classes,
+        convention="torchvision",
+        stem="cifar",
+        shortcut="average_pad",
+        form="concat" if cardinality > 1 else "grouped",
+        batch_norm_epsilon=1e-3,
+        batch_norm_decay=0.9,
+        logits_bias=False,
+    )
 
 
 REGISTRY: dict[str, Arch] = {
     arch.name: arch
     for arch in (
-        *(_imagenet("resnet_v1", "bottleneck_v1", depth) for depth in _UNITS),
-        *(_imagenet("resnet_v2", "bottleneck_v2", depth) for depth in _UNITS),
-        *(_imagenet("resnext_v1", "bottleneck_v1", depth, 32, 4) for depth in (50, 101, 152)),
+        *(_imagenet("resnet_v1", "basic_v1", depth) for depth in (18, 34)),
+        *(_imagenet("resnet_v1", "bottleneck_v1", depth) for depth in (50, 101, 152, 200)),
+        *(_imagenet("resnet_v2", "bottleneck_v2", depth) for depth in (50, 101, 152, 200)),
+        *(_imagenet("resnext_v1", "bottleneck_v1", depth, "32x4d") for depth in (50, 101, 152)),
+        _imagenet("resnext_v1", "bottleneck_v1", 101, "32x8d"),
+        _imagenet("resnext_v1", "bottleneck_v1", 101, "64x4d"),
+        *(_imagenet("resnext_v2", "bottleneck_v2", depth, "32x4d") for depth in (50, 101)),
+        *(_resnet_cifar(depth, option) for option in "AB" for depth in (20, 32, 44, 56, 110)),
+        _resnext_29(8, 64),
+        _resnext_29(16, 64),
+        resnext_cifar(),
     )
 }
 

@@ -36,7 +36,7 @@ def atomic_path(target: str | os.PathLike):
 
 @contextlib.contextmanager
 def atomic_folder(target: str | os.PathLike):
-    """Yields an empty folder; its files move into `target` (made if need be) at the end."""
+    """Yields an empty folder; its files move, by name, into `target` (made if need be)."""
     target = pathlib.Path(target)
     target.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=".partial.", dir=target))

@@ -6,16 +6,35 @@ import math
 import os
 from dataclasses import dataclass
 
-from slim_resnet import resnet_utils, resnet_v1, resnet_v2, resnext_v1
+from slim_resnet import (
+    resnet_cifar,
+    resnet_utils,
+    resnet_v1,
+    resnet_v2,
+    resnext_cifar,
+    resnext_v1,
+    resnext_v2,
+)
 from slim_resnet.arch import Arch
 from slim_resnet.compat import slim, tf
 from slim_resnet.files import atomic_folder
 
-# The generator and the residual unit of each family.
-_FAMILIES = {
-    "resnet_v1": (resnet_v1.resnet_v1, resnet_v1.bottleneck),
-    "resnet_v2": (resnet_v2.resnet_v2, resnet_v2.bottleneck),
-    "resnext_v1": (resnext_v1.resnext_v1, resnext_v1.bottleneck),
+_GENERATORS = {
+    "resnet_v1": resnet_v1.resnet_v1,
+    "resnet_v2": resnet_v2.resnet_v2,
+    "resnext_v1": resnext_v1.resnext_v1,
+    "resnext_v2": resnext_v2.resnext_v2,
+    "resnet_cifar": resnet_cifar.resnet_cifar,
+    "resnext_29": resnext_cifar.resnext_29,
+}
+
+# (kind of unit, whether it has a cardinality) -> the function that builds it
+_UNITS = {
+    ("basic_v1", False): resnet_v1.basic,
+    ("bottleneck_v1", False): resnet_v1.bottleneck,
+    ("bottleneck_v1", True): resnext_v1.bottleneck,
+    ("bottleneck_v2", False): resnet_v2.bottleneck,
+    ("bottleneck_v2", True): resnext_v2.bottleneck,
 }
 
 
@@ -29,42 +48,80 @@ def build(
     global_pool: bool = True,
     **arg_scope,
 ):
-    """Builds `arch` under slim's `resnet_arg_scope`.
+    """Builds `arch` under slim's `resnet_arg_scope` (the CIFAR script's net: under its own).
 
     Args:
         arch: the architecture.
         images: a tensor [batch, height, width, 3], float32 or float64 (then without fused batch
             norm, which has no float64).
         is_training: whether batch norms use the batch's statistics.
-        scope: the variable scope; None: the name of the architecture.
+        scope: the variable scope; None: the name of the architecture (the script's net: none).
         reuse: whether to reuse the scope's variables.
         global_pool: False keeps the spatial dimensions, for dense prediction.
-        **arg_scope: more arguments of `resnet_utils.resnet_arg_scope`.
+        **arg_scope: more arguments of the arg scope.
 
     Returns:
-        net [batch, 1, 1, classes] and the dict of end points, as slim's networks return them.
+        net: as the network's function returns it.
+        end_points: a dict; keys are the names in `arch.end_points` below the scope (None: below
+            the name of the architecture).
     """
-    generator, unit_fn = _FAMILIES[arch.family]
-    unit_args = {} if arch.cardinality == 1 else {"cardinality": arch.cardinality}
     arg_scope.setdefault("batch_norm_epsilon", arch.batch_norm_epsilon)
     arg_scope.setdefault("batch_norm_decay", arch.batch_norm_decay)
     fused = False if images.dtype == tf.float64 else None
+    if arch.family == "resnext_cifar":
+        return _build_script(arch, images, is_training, scope, reuse, fused=fused, **arg_scope)
+    unit_args = (
+        {} if arch.cardinality == 1 else {"cardinality": arch.cardinality, "form": arch.form}
+    )
+    if arch.shortcut != "projection":
+        unit_args["shortcut"] = arch.shortcut
     with (
         slim.arg_scope(resnet_utils.resnet_arg_scope(**arg_scope)),
         slim.arg_scope([slim.batch_norm], fused=fused),
     ):
-        return generator(
+        return _GENERATORS[arch.family](
             images,
-            resnet_utils.arch_blocks(arch, unit_fn, **unit_args),
+            resnet_utils.arch_blocks(arch, _UNITS[arch.unit, arch.cardinality > 1], **unit_args),
             arch.num_classes,
             is_training,
             global_pool,
             arch.output_stride,
             reuse=reuse,
-            scope=scope or arch.name,
+            scope=variable_scope(arch, scope),
             root_depth=arch.root_depth,
             convention=arch.convention,
         )
+
+
+def _build_script(arch, images, is_training, scope, reuse, **arg_scope):
+    scope = variable_scope(arch, scope)
+    with slim.arg_scope(resnext_cifar.resnext_cifar_arg_scope(**arg_scope)):
+        net, end_points = resnext_cifar.resnext_cifar(
+            images, is_training=is_training, reuse=reuse, scope=scope, arch=arch
+        )
+    if scope and arch.has_script_names:  # one scope, as for every other network
+        end_points = {
+            name.replace(f"{scope}/{arch.name}/", f"{scope}/", 1): value
+            for name, value in end_points.items()
+        }
+    return net, end_points
+
+
+def variable_scope(arch: Arch, scope: str | None) -> str | None:
+    """The variable scope that `build` opens: the CIFAR script's net has none of its own."""
+    return scope or (None if arch.has_script_names else arch.name)
+
+
+def variables(arch: Arch, scope: str | None = None) -> dict:
+    """The variables that `build` made in the default graph: name in `arch.variables` -> variable.
+
+    Raises:
+        KeyError: the graph has no such variable.
+    """
+    scope = variable_scope(arch, scope)
+    prefix = f"{scope}/" if scope else ""
+    found = {v.op.name: v for v in tf.global_variables()}
+    return {v.name: found[prefix + v.name] for v in arch.variables}
 
 
 def assign(session, values: dict) -> None:
@@ -95,41 +152,54 @@ class Row:
     multiply_adds: int
 
 
-def summarize(end_points: dict, scope: str) -> list[Row]:
-    """Counts what the default graph holds below `scope`, by block.
+def summarize(arch: Arch, end_points: dict, scope: str | None = None) -> list[Row]:
+    """Counts what `build` made in the default graph, by block.
 
     Args:
-        end_points: the dict that a network returned, built with a static image size.
-        scope: the network's variable scope.
+        arch: the architecture.
+        end_points: the dict that `build` returned, for a static image size.
+        scope: the scope given to `build`.
 
     Returns:
         A row for each of the network's components (conv1, block1, ..., logits), in order.
     """
-    blocks = {v.op.name[len(scope) + 1 :].partition("/")[0]: None for v in tf.global_variables()}
-    return [
-        _row(block, end_points.get(f"{scope}/{block}"), f"{scope}/{block}/") for block in blocks
-    ]
+    in_graph = variables(arch, scope)
+    blocks: dict[str, list] = {}
+    for variable in arch.variables:
+        blocks.setdefault(variable.whole.partition("/")[0], []).append(variable)
+    outer = scope or arch.name
+    rows = []
+    for block, members in blocks.items():
+        end_point = end_points.get(f"{outer}/{block}")
+        trainable = [v for v in members if v.trainable]
+        rows.append(
+            Row(
+                block=block,
+                output=None if end_point is None else tuple(end_point.shape.as_list()[1:]),
+                variables=len(members),
+                parameters=sum(in_graph[v.name].shape.num_elements() for v in trainable),
+                multiply_adds=_multiply_adds({in_graph[v.name].op.name for v in trainable}),
+            )
+        )
+    return rows
 
 
-def _row(block: str, end_point, prefix: str) -> Row:
-    return Row(
-        block=block,
-        output=None if end_point is None else tuple(end_point.shape.as_list()[1:]),
-        variables=len(tf.global_variables(prefix)),
-        parameters=sum(v.shape.num_elements() for v in tf.trainable_variables(prefix)),
-        multiply_adds=_multiply_adds(prefix),
-    )
-
-
-def _multiply_adds(prefix: str) -> int:
-    """Multiply-adds for one image of the convolutions below `prefix`."""
-    operations = tf.get_default_graph().get_operations()
+def _multiply_adds(weights: set[str]) -> int:
+    """Multiply-adds for one image of the convolutions and matrix products with these `weights`."""
     total = 0
-    for op in operations:
-        if op.type == "Conv2D" and op.name.startswith(prefix):
-            kernel = op.inputs[1].shape.as_list()
-            total += math.prod(op.outputs[0].shape.as_list()[1:]) * math.prod(kernel[:3])
+    for op in tf.get_default_graph().get_operations():
+        if op.type in ("Conv2D", "MatMul") and _source(op.inputs[1]) in weights:
+            *kernel, _ = op.inputs[1].shape.as_list()
+            total += math.prod(op.outputs[0].shape.as_list()[1:]) * math.prod(kernel)
     return total
+
+
+def _source(tensor) -> str:
+    """The name of the variable that a tensor reads."""
+    op = tensor.op
+    while op.type in ("ReadVariableOp", "Identity", "Reshape"):
+        op = op.inputs[0].op
+    return op.name
 
 
 def write(output_dir: str | os.PathLike, *, init_checkpoint: bool = False) -> list[str]:

@@ -71,6 +71,41 @@ def subsample(inputs, factor, scope=None):
     return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
 
 
+def shortcut(inputs, depth, stride, kind="projection", *, source=None, **conv_args):
+    """The shortcut of a residual unit, in the scope 'shortcut'.
+
+    Args:
+        inputs: a tensor [batch, height, width, channels].
+        depth: channels of the unit's output.
+        stride: the unit's stride.
+        kind: what to do when the depth changes: "projection" (1x1 convolution), "pad" (subsample
+            and add zero channels, option A of arXiv:1512.03385), "average_pad" (2x2 average
+            pooling and zero channels).
+        source: what a projection reads instead of `inputs` (the pre-activation of v2).
+        **conv_args: keywords of the projection's `slim.conv2d`.
+
+    Returns:
+        A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    depth_in = slim.utils.last_dimension(inputs.get_shape(), min_rank=4)
+    if depth == depth_in:
+        return subsample(inputs, stride, "shortcut")
+    if kind == "projection":
+        source = inputs if source is None else source
+        return slim.conv2d(source, depth, [1, 1], stride=stride, scope="shortcut", **conv_args)
+    if kind == "pad":
+        net = subsample(inputs, stride, "shortcut")
+    elif kind == "average_pad":
+        net = slim.avg_pool2d(inputs, [2, 2], stride=stride, padding="SAME", scope="shortcut")
+    else:
+        raise ValueError(f"unknown shortcut {kind!r}: use projection, pad or average_pad")
+    zeros = (depth - depth_in) // 2
+    return tf.pad(net, [[0, 0], [0, 0], [0, 0], [zeros, zeros]])
+
+
 def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None, *, groups=1):
     """Strided convolution that pads (kernel - 1) // 2 first, whatever the size of the input.
 

@@ -13,7 +13,7 @@ defaults are those of tf-slim, so an old checkpoint restores with a plain `Saver
 
 from __future__ import annotations
 
-from slim_resnet import resnet_utils
+from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY, Stage, check_convention
 from slim_resnet.compat import slim, tf
 
@@ -63,34 +63,68 @@ def bottleneck_unit(
     scope,
     *,
     cardinality=1,
+    form="grouped",
     use_bounded_activations=False,
 ):
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v1`."""
     relu = tf.nn.relu6 if use_bounded_activations else tf.nn.relu
+    bounded = {"activation_fn": relu} if use_bounded_activations else {}
     with tf.variable_scope(scope, "bottleneck_v1", [inputs]) as sc:
-        depth_in = slim.utils.last_dimension(inputs.get_shape(), min_rank=4)
-        if depth == depth_in:
-            shortcut = resnet_utils.subsample(inputs, stride, "shortcut")
-        else:
-            shortcut = slim.conv2d(
-                inputs,
-                depth,
-                [1, 1],
-                stride=stride,
-                activation_fn=tf.nn.relu6 if use_bounded_activations else None,
-                scope="shortcut",
-            )
-        conv1_args = {"activation_fn": relu} if use_bounded_activations else {}
-        residual = slim.conv2d(
-            inputs, depth_bottleneck, [1, 1], stride=1, scope="conv1", **conv1_args
+        shortcut = resnet_utils.shortcut(
+            inputs, depth, stride, **{"activation_fn": None, **bounded}
         )
-        residual = resnet_utils.conv2d_same(
-            residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2", groups=cardinality
+        residual = forms.residual(
+            inputs,
+            depth,
+            depth_bottleneck,
+            stride,
+            rate,
+            cardinality,
+            form,
+            first=bounded,
+            last={"activation_fn": None},
         )
-        residual = slim.conv2d(residual, depth, [1, 1], stride=1, activation_fn=None, scope="conv3")
         if use_bounded_activations:
             residual = tf.clip_by_value(residual, -6.0, 6.0)
         output = relu(shortcut + residual)
+        return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
+
+
+@slim.add_arg_scope
+def basic(
+    inputs,
+    depth,
+    depth_bottleneck,
+    stride,
+    rate=1,
+    outputs_collections=None,
+    scope=None,
+    *,
+    shortcut="projection",
+):
+    """Basic residual unit: two 3x3 convolutions, the first one strided.
+
+    Args:
+        inputs: a tensor [batch, height, width, channels].
+        depth: channels of the unit's output.
+        depth_bottleneck: channels of the first convolution.
+        stride: the unit's stride, on the first convolution and on the shortcut.
+        rate: the rate of atrous convolution.
+        outputs_collections: collection to which the output is added.
+        scope: optional variable scope.
+        shortcut: see `resnet_utils.shortcut`.
+
+    Returns:
+        A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
+    """
+    with tf.variable_scope(scope, "basic_v1", [inputs]) as sc:
+        identity = resnet_utils.shortcut(inputs, depth, stride, shortcut, activation_fn=None)
+        residual = resnet_utils.conv2d_same(
+            inputs, depth_bottleneck, 3, stride, rate=rate, scope="conv1"
+        )
+        with slim.arg_scope([slim.conv2d], activation_fn=None):
+            residual = resnet_utils.conv2d_same(residual, depth, 3, 1, rate=rate, scope="conv2")
+        output = tf.nn.relu(identity + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 
 
@@ -140,7 +174,7 @@ def resnet_v1(
         inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
         reuse, scope,
         default_scope="resnet_v1",
-        unit_fns=[bottleneck],
+        unit_fns=[bottleneck, basic],
         spatial_squeeze=spatial_squeeze,
         store_non_strided_activations=store_non_strided_activations,
         root_depth=root_depth,
@@ -169,6 +203,7 @@ def generate(
     store_non_strided_activations=False,
     root_depth=64,
     convention="slim",
+    stem="imagenet",
 ):
     """The generator behind every family: `unit_fns` collect end points, `preactivation` is v2."""
     with tf.variable_scope(scope, default_scope, [inputs], reuse=reuse) as sc:
@@ -179,7 +214,7 @@ def generate(
             slim.arg_scope([slim.batch_norm], is_training=is_training),
         ):
             net = inputs
-            if include_root_block:
+            if include_root_block and stem == "imagenet":
                 if output_stride is not None:
                     if output_stride % 4 != 0:
                         raise ValueError("The output_stride needs to be a multiple of 4.")
@@ -189,6 +224,8 @@ def generate(
                 with slim.arg_scope([slim.conv2d], **plain):
                     net = resnet_utils.conv2d_same(net, root_depth, 7, stride=2, scope="conv1")
                 net = root_pool(net, convention)
+            elif include_root_block:
+                net = resnet_utils.conv2d_same(net, root_depth, 3, stride=1, scope="conv1")
             net = resnet_utils.stack_blocks_dense(
                 net,
                 blocks,
@@ -274,7 +311,7 @@ def network_fn(arch, generator, unit_fn, **unit_args):
         *,
         min_base_depth=8,
         depth_multiplier=1,
-        convention="slim",
+        convention=arch.convention,
         **kwargs,
     ):
         scaled = arch.replace(convention=convention).scale(depth_multiplier, min_base_depth)
@@ -299,10 +336,12 @@ def network_fn(arch, generator, unit_fn, **unit_args):
     Arguments and results are those of `{generator.__name__}`; besides, `depth_multiplier` scales
     the width of every block, down to `min_base_depth`.
     """
-    network.default_image_size = 224
+    network.default_image_size = arch.default_image_size
     return network
 
 
+resnet_v1_18 = network_fn(REGISTRY["resnet_v1_18"], resnet_v1, basic)
+resnet_v1_34 = network_fn(REGISTRY["resnet_v1_34"], resnet_v1, basic)
 resnet_v1_50 = network_fn(REGISTRY["resnet_v1_50"], resnet_v1, bottleneck)
 resnet_v1_101 = network_fn(REGISTRY["resnet_v1_101"], resnet_v1, bottleneck)
 resnet_v1_152 = network_fn(REGISTRY["resnet_v1_152"], resnet_v1, bottleneck)

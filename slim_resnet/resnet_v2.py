@@ -13,7 +13,7 @@ signatures and defaults are those of tf-slim::
 
 from __future__ import annotations
 
-from slim_resnet import resnet_utils
+from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY, Stage
 from slim_resnet.compat import slim, tf
 from slim_resnet.resnet_v1 import generate, network_fn
@@ -45,22 +45,25 @@ def bottleneck(
 
 
 def bottleneck_unit(
-    inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope, *, cardinality=1
+    inputs,
+    depth,
+    depth_bottleneck,
+    stride,
+    rate,
+    outputs_collections,
+    scope,
+    *,
+    cardinality=1,
+    form="grouped",
 ):
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v2`."""
     plain = {"normalizer_fn": None, "activation_fn": None}
     with tf.variable_scope(scope, "bottleneck_v2", [inputs]) as sc:
-        depth_in = slim.utils.last_dimension(inputs.get_shape(), min_rank=4)
         preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope="preact")
-        if depth == depth_in:
-            shortcut = resnet_utils.subsample(inputs, stride, "shortcut")
-        else:
-            shortcut = slim.conv2d(preact, depth, [1, 1], stride=stride, scope="shortcut", **plain)
-        residual = slim.conv2d(preact, depth_bottleneck, [1, 1], stride=1, scope="conv1")
-        residual = resnet_utils.conv2d_same(
-            residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2", groups=cardinality
+        shortcut = resnet_utils.shortcut(inputs, depth, stride, source=preact, **plain)
+        residual = forms.residual(
+            preact, depth, depth_bottleneck, stride, rate, cardinality, form, last=plain
         )
-        residual = slim.conv2d(residual, depth, [1, 1], stride=1, scope="conv3", **plain)
         output = shortcut + residual
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 

@@ -32,6 +32,7 @@ def bottleneck(
     outputs_collections=None,
     scope=None,
     *,
+    form="grouped",
     use_bounded_activations=False,
 ):
     """Bottleneck unit whose 3x3 convolution has `cardinality` groups, Fig. 3(c) of the paper.
@@ -45,6 +46,8 @@ def bottleneck(
         rate: the rate of atrous convolution.
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
+        form: "grouped", or an equivalent form of Fig. 3 with other variables: "concat" or
+            "branches" (see `slim_resnet.variables`).
         use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
 
     Returns:
@@ -56,6 +59,7 @@ def bottleneck(
     return bottleneck_unit(
         inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
         cardinality=cardinality,
+        form=form,
         use_bounded_activations=use_bounded_activations,
     )  # fmt: skip
 
@@ -86,7 +90,15 @@ resnext_v1.default_image_size = 224
 
 
 def resnext_v1_block(
-    scope, base_depth, num_units, stride, *, cardinality=32, base_width=4, convention="slim"
+    scope,
+    base_depth,
+    num_units,
+    stride,
+    *,
+    cardinality=32,
+    base_width=4,
+    convention="slim",
+    form="grouped",
 ):
     """A `Block` of ResNeXt units.
 
@@ -98,13 +110,16 @@ def resnext_v1_block(
         cardinality: the number of groups.
         base_width: channels of a group at 64 planes (the "4d" of 32x4d).
         convention: "torchvision" puts the stride into the first unit instead.
+        form: the form of the units, see `bottleneck`.
 
     Returns:
         A `resnet_utils.Block`.
     """
     width = stage_width(base_depth, cardinality, base_width)
     stage = Stage(num_units, 4 * base_depth, width, stride)
-    return resnet_utils.stage_block(scope, bottleneck, stage, convention, cardinality=cardinality)
+    return resnet_utils.stage_block(
+        scope, bottleneck, stage, convention, cardinality=cardinality, form=form
+    )
 
 
 def _network_fn(name):
@@ -115,3 +130,5 @@ def _network_fn(name):
 resnext_v1_50 = _network_fn("resnext_v1_50")
 resnext_v1_101 = _network_fn("resnext_v1_101")
 resnext_v1_152 = _network_fn("resnext_v1_152")
+resnext_v1_101_32x8d = _network_fn("resnext_v1_101_32x8d")
+resnext_v1_101_64x4d = _network_fn("resnext_v1_101_64x4d")

@@ -119,3 +119,8 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         help="where strides sit and how the root pool pads; default: slim's",
     )
     parser.add_argument("--step", type=int, help="which checkpoint of a folder; default: latest")
+
+
+def network(args: argparse.Namespace) -> dict:
+    """What `checkpoint_arguments` parsed, as keywords of `converters.load_checkpoint`."""
+    return {name: getattr(args, name) for name in ("arch", "scope", "convention", "step")}

@@ -14,12 +14,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", help="a name from --list")
     parser.add_argument("--list", action="store_true", help="list the architectures")
-    parser.add_argument("--num-classes", type=int, default=1000, help="0: no logits layer")
-    parser.add_argument("--image-size", type=int, default=224, help="height and width in pixels")
+    parser.add_argument("--num-classes", type=int, help="0: no logits layer; default: its own")
+    parser.add_argument("--image-size", type=int, help="height and width in pixels")
     parser.add_argument("--batch-size", type=int, help="default: any")
     parser.add_argument("--output-stride", type=int, help="keep this resolution by atrous rates")
     parser.add_argument("--training", action="store_true", help="batch norms in training mode")
-    parser.add_argument("--convention", choices=arch_lib.CONVENTIONS, default="slim")
+    parser.add_argument("--convention", choices=arch_lib.CONVENTIONS, help="default: its own")
+    parser.add_argument("--form", choices=arch_lib.FORMS, help="of ResNeXt units")
     parser.add_argument(
         "--output-dir", help="write graph.pb, graph.pbtxt, model.meta and TensorBoard events here"
     )
@@ -42,21 +43,24 @@ def main() -> int:
     if args.list:
         _cli.console.print(registry_table())
         return 0
-    arch = arch_lib.get(
-        args.arch,
-        num_classes=args.num_classes or None,
-        convention=args.convention,
-        output_stride=args.output_stride,
-    )
+    changes = {
+        "convention": args.convention,
+        "form": args.form,
+        "num_classes": args.num_classes,
+        "output_stride": args.output_stride,
+    }
+    arch = arch_lib.get(args.arch, **{k: v for k, v in changes.items() if v is not None})
+    if args.num_classes == 0:
+        arch = arch.replace(num_classes=None)
     from slim_resnet import graph
     from slim_resnet.compat import tf
 
     with tf.Graph().as_default():
         tf.set_random_seed(args.seed)
-        size = args.image_size
+        size = args.image_size or arch.default_image_size
         images = tf.placeholder(tf.float32, [args.batch_size, size, size, 3], name="images")
         _, end_points = graph.build(arch, images, is_training=args.training)
-        _cli.console.print(blocks_table(arch, size, graph.summarize(end_points, arch.name)))
+        _cli.console.print(blocks_table(arch, size, graph.summarize(arch, end_points)))
         if args.output_dir:
             files = graph.write(args.output_dir, init_checkpoint=args.init_checkpoint)
             _cli.console.print(f"wrote {', '.join(files)} to {args.output_dir}", markup=False)

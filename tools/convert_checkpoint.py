@@ -33,13 +33,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     args = parse()
     write = export.writer(args.to, args.output)
-    ckpt = converters.load_checkpoint(
-        args.checkpoint,
-        arch=args.arch,
-        scope=args.scope,
-        convention=args.convention,
-        step=args.step,
-    )
+    ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     _cli.console.print(f"{ckpt.path}: {ckpt.arch.describe()} ({ckpt.arch.name})", markup=False)
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)

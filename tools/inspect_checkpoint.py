@@ -36,13 +36,7 @@ def main() -> int:
             listing.add_row(name, str(list(file.shape(name))), str(file.dtype(name)))
         out.print(listing)
     try:
-        ckpt = converters.load_checkpoint(
-            args.checkpoint,
-            arch=args.arch,
-            scope=args.scope,
-            convention=args.convention,
-            step=args.step,
-        )
+        ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     except converters.CheckpointError as error:
         out.print(f"not recognised: {error}", markup=False)
         return 1

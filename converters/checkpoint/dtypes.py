@@ -76,3 +76,11 @@ def dtype_of(number: int) -> DType:
         raise Malformed("it has no data type")
     name = _UNREADABLE.get(number, f"type {number}")
     return _READABLE.get(number) or DType(name, np.dtype(object))
+
+
+def number_of(dtype: np.dtype) -> int | None:
+    """The number of the data type whose values are stored as `dtype` (any byte order), if any."""
+    little = np.dtype(dtype).newbyteorder("<")
+    return next(
+        (n for n, d in _READABLE.items() if d.stored == little and d.name == little.name), None
+    )

@@ -13,7 +13,7 @@ from converters.checkpoint.errors import Malformed
 from converters.checkpoint.snappy import decompress
 from converters.checkpoint.wire import Buffer, read_varint
 
-_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
+MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_SIZE = 48  # two block handles padded to 40 bytes, and the magic number
 _TRAILER_SIZE = 5  # a byte for the compression, and a checksum
 _MAX_KEY = 1 << 13  # bytes; a variable name is a few hundred at most
@@ -34,7 +34,7 @@ class Table:
     def __init__(self, data: Buffer) -> None:
         self._data = memoryview(data)
         footer = self._data[-_FOOTER_SIZE:]
-        if len(footer) < _FOOTER_SIZE or footer[-8:] != _MAGIC:
+        if len(footer) < _FOOTER_SIZE or footer[-8:] != MAGIC:
             raise Malformed(
                 "it does not end as a TensorFlow checkpoint does: it is cut short or another format"
             )

@@ -13,7 +13,7 @@ from slim_resnet import arch as arch_lib
 def test_the_table_is_one_to_one_and_complete(name):
     arch = arch_lib.get(name)
     rows = table(arch)
-    assert [row.slim for row in rows] == [v.name for v in arch.variables]
+    assert [row.slim for row in rows] == [v.name for v in arch.grouped.variables]
     for column in ("slim", "torch", "keras"):
         assert len({getattr(row, column) for row in rows}) == len(rows)
 

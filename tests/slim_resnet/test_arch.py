@@ -12,6 +12,11 @@ from slim_resnet import arch as arch_lib
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
+        # torchvision: resnet18, resnet34, resnext101_32x8d, resnext101_64x4d
+        ("resnet_v1_18", 11_689_512),
+        ("resnet_v1_34", 21_797_672),
+        ("resnext_v1_101_32x8d", 88_791_336),
+        ("resnext_v1_101_64x4d", 83_455_272),
         # torchvision: resnet50, resnet101, resnet152, resnext50_32x4d
         ("resnet_v1_50", 25_557_032),
         ("resnet_v1_101", 44_549_160),
@@ -25,6 +30,32 @@ from slim_resnet import arch as arch_lib
 )
 def test_parameter_counts(name, parameters):
     assert arch_lib.get(name).num_parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        # arXiv:1512.03385, table 6
+        ("resnet_cifar_20", 0.27),
+        ("resnet_cifar_32", 0.46),
+        ("resnet_cifar_44", 0.66),
+        ("resnet_cifar_56", 0.85),
+        ("resnet_cifar_110", 1.7),
+        # arXiv:1611.05431, table 7
+        ("resnext_29_8x64d", 34.4),
+        ("resnext_29_16x64d", 68.1),
+    ],
+)
+def test_parameter_counts_of_the_papers(name, millions):
+    found = arch_lib.get(name).num_parameters / 1e6
+    assert found == pytest.approx(millions, abs=0.06 if millions > 1 else 0.006)
+
+
+def test_option_a_has_no_parameters_in_its_shortcuts():
+    option_a, option_b = arch_lib.get("resnet_cifar_20"), arch_lib.get("resnet_cifar_20_b")
+    extra = {v.name for v in option_b.variables} - {v.name for v in option_a.variables}
+    assert {n.split("/")[3] for n in extra} == {"shortcut"}
+    assert len(extra) == 2 * 5
 
 
 def test_grouping_divides_the_weights():

@@ -16,7 +16,7 @@ def test_totals_of_resnext_50():
     with tf.Graph().as_default():
         arch = arch_lib.get("resnext_v1_50", convention="torchvision")
         _, end_points = graph.build(arch, tf.placeholder(tf.float32, [None, 224, 224, 3]))
-        rows = graph.summarize(end_points, arch.name)
+        rows = graph.summarize(arch, end_points)
     assert [row.block for row in rows] == [
         "conv1",
         "block1",
@@ -38,13 +38,14 @@ def test_the_graph_is_what_the_arch_says(name):
         _, end_points = graph.build(arch, tf.placeholder(tf.float32, [1, 33, 33, 3]))
         trainable = {v.op.name for v in tf.trainable_variables()}
         found = [
-            arch_lib.Variable(
-                v.op.name.partition("/")[2], tuple(v.shape.as_list()), v.op.name in trainable
-            )
+            (v.op.name, tuple(v.shape.as_list()), v.op.name in trainable)
             for v in tf.global_variables()
         ]
-    assert found == list(arch.variables)
-    assert list(end_points) == [f"{name}/{e}" for e in arch.end_points] + ["predictions"]
+    prefix = "" if arch.has_script_names else f"{name}/"
+    assert found == [(prefix + v.name, v.shape, v.trainable) for v in arch.variables]
+    # forms other than the grouped one also collect what is inside the branches
+    names = [n for n in end_points if "/branch_" not in n]
+    assert names == [f"{name}/{e}" for e in arch.end_points] + ["predictions"]
 
 
 def test_network_functions_are_their_arch():

@@ -1,0 +1,83 @@
+"""ResNeXt with pre-activation units: `resnet_v2` with a grouped 3x3 convolution in every unit."""
+
+from __future__ import annotations
+
+from slim_resnet import resnet_utils
+from slim_resnet.arch import REGISTRY
+from slim_resnet.compat import slim
+from slim_resnet.resnet_v1 import generate, network_fn
+from slim_resnet.resnet_v2 import bottleneck_unit
+from slim_resnet.spec import Stage, stage_width
+
+resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+
+@slim.add_arg_scope
+def bottleneck(
+    inputs,
+    depth,
+    depth_bottleneck,
+    stride,
+    cardinality=32,
+    rate=1,
+    outputs_collections=None,
+    scope=None,
+    *,
+    form="grouped",
+):
+    """Pre-activation bottleneck unit; else as `resnext_v1.bottleneck`."""
+    return bottleneck_unit(
+        inputs,
+        depth,
+        depth_bottleneck,
+        stride,
+        rate,
+        outputs_collections,
+        scope,
+        cardinality=cardinality,
+        form=form,
+    )
+
+
+def resnext_v2(
+    inputs,
+    blocks,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    include_root_block=True,
+    reuse=None,
+    scope=None,
+    **kwargs,
+):
+    """Generator of pre-activation ResNeXt networks; as `resnet_v1.resnet_v1` in all else."""
+    return generate(
+        inputs,
+        blocks,
+        num_classes,
+        is_training,
+        global_pool,
+        output_stride,
+        include_root_block,
+        reuse,
+        scope,
+        default_scope="resnext_v2",
+        unit_fns=[bottleneck],
+        preactivation=True,
+        **kwargs,
+    )
+
+
+resnext_v2.default_image_size = 224
+
+
+def resnext_v2_block(scope, base_depth, num_units, stride, *, cardinality=32, base_width=4):
+    """A `Block` of units; arguments as in `resnext_v1.resnext_v1_block`."""
+    width = stage_width(base_depth, cardinality, base_width)
+    stage = Stage(num_units, 4 * base_depth, width, stride)
+    return resnet_utils.stage_block(scope, bottleneck, stage, cardinality=cardinality)
+
+
+resnext_v2_50 = network_fn(REGISTRY["resnext_v2_50"], resnext_v2, bottleneck, cardinality=32)
+resnext_v2_101 = network_fn(REGISTRY["resnext_v2_101"], resnext_v2, bottleneck, cardinality=32)

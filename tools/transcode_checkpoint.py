@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Rewrites a checkpoint from one form of its ResNeXt units to another; needs no framework.
+
+The forms are those of Fig. 3 of arXiv:1611.05431: branches (a), concat (b), grouped (c). The same
+numbers, bit for bit, under the variable names of the other graph.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import _cli
+
+import converters
+from converters import export
+from slim_resnet.spec import FORMS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    _cli.checkpoint_arguments(parser)
+    parser.add_argument("--form", required=True, choices=FORMS, help="the form to write")
+    parser.add_argument("--output", required=True, help="prefix of the new checkpoint")
+    args = parser.parse_args()
+    ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
+    new = converters.transcode(ckpt, args.form)
+    export.write_checkpoint(new, args.output)
+    left_out = ckpt.auxiliary.get("zero-debias helpers", [])
+    _cli.console.print(
+        f"wrote {args.output}: {ckpt.arch.form} -> {args.form}, {len(ckpt)} -> {len(new)} variables"
+        + (f", {len(left_out)} zero-debias helpers left out" if left_out else ""),
+        markup=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    _cli.run(main)
