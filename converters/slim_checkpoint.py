@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from slim_resnet.arch import Arch
+from slim_resnet.arch import Arch, Variable
 
 from .checkpoint import CheckpointError, TensorFile, open_checkpoint
 from .detect import auxiliary_kind, detect
 from .forms import merge
+
+WEIGHTS = ("model", "ema")
 
 
 class ArrayFile(dict[str, np.ndarray]):
@@ -31,6 +33,12 @@ class ArrayFile(dict[str, np.ndarray]):
 class SlimCheckpoint(Mapping[str, np.ndarray]):
     """Every variable of a checkpoint by its full name, read when asked for, and what they are.
 
+    Args:
+        file: where the variables come from.
+        arch: the network that is in it.
+        scope: its variable scope.
+        weights: one of `WEIGHTS`: what `stored`, and so every conversion, takes.
+
     Attributes:
         file: the `TensorFile` (or `ArrayFile`) behind it.
         arch: the network it holds, an `Arch`.
@@ -40,8 +48,13 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         unknown: names of variables that are neither the network's nor of a known kind.
     """
 
-    def __init__(self, file: TensorFile | ArrayFile, arch: Arch, scope: str):
+    def __init__(
+        self, file: TensorFile | ArrayFile, arch: Arch, scope: str, weights: str = "model"
+    ):
+        if weights not in WEIGHTS:
+            raise ValueError(f"unknown weights {weights!r}: use {' or '.join(WEIGHTS)}")
         self.file = file
+        self.averaged = weights == "ema"
         self.arch = arch
         self.scope = scope
         self.auxiliary: dict[str, list[str]] = {}
@@ -90,14 +103,26 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         """The network's own variables as they are in the file, by their names below its scope.
 
         Raises:
-            CheckpointError: a weight holds NaN or infinity; the message names it.
+            CheckpointError: a weight holds NaN or infinity, or has no moving average where those
+                were asked for; the message names it.
         """
         found = {}
         for variable in self.arch.variables:
-            value = self.file[self.full_name(variable.name)]
-            _check_finite(self.path, self.full_name(variable.name), value)
-            found[variable.name] = value
+            name = self._stored_name(variable)
+            found[variable.name] = self.file[name]
+            _check_finite(self.path, name, found[variable.name])
         return found
+
+    def _stored_name(self, variable: Variable) -> str:
+        name = self.full_name(variable.name)
+        average = f"{name}/ExponentialMovingAverage"
+        if not self.averaged or (average not in self.file and not variable.trainable):
+            return name  # batch norm statistics are averages already; many trainings keep no second
+        if average not in self.file:
+            raise CheckpointError(
+                f"{self.path}: no moving average of {name}: leave --weights ema out"
+            )
+        return average
 
     def weights(self) -> dict[str, np.ndarray]:
         """The network's weights in the grouped form, by slim's names, in slim's order.
@@ -124,6 +149,7 @@ def load_checkpoint(
     scope: str | None = None,
     convention: str | None = None,
     step: int | None = None,
+    weights: str = "model",
 ) -> SlimCheckpoint:
     """Opens a TensorFlow 1.x checkpoint of a slim ResNet or ResNeXt; needs no framework.
 
@@ -134,15 +160,16 @@ def load_checkpoint(
         scope: the network's variable scope; None: found.
         convention: "slim" (default) or "torchvision", which the weights do not tell.
         step: which checkpoint of a folder; None: its latest.
+        weights: "model", or "ema" for the moving averages that training kept of them.
 
     Returns:
         A mapping from variable names to arrays, with `arch`, `scope`, `num_classes`, `global_step`.
 
     Raises:
         CheckpointError: it is missing, broken, or of another network.
-        ValueError: `arch` or `convention` is unknown.
+        ValueError: `arch`, `convention` or `weights` is unknown.
     """
     file = open_checkpoint(path, step=step)
     shapes = {name: file.shape(name) for name in file}
     found = detect(shapes, file.path, arch=arch, scope=scope, convention=convention)
-    return SlimCheckpoint(file, found.arch, found.scope)
+    return SlimCheckpoint(file, found.arch, found.scope, weights)

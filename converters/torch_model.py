@@ -12,6 +12,9 @@ from slim_resnet.frameworks import require
 
 from .checkpoint import CheckpointError
 from .export import ARCH_KEY
+from .training import sgd_param_groups
+
+__all__ = ["ResNet", "ResidualUnit", "from_state", "load", "sgd_param_groups"]
 
 torch = require("torch")
 nn = torch.nn

@@ -33,7 +33,8 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
     scope = ckpt.scope
     if old.has_script_names != new.has_script_names and scope in ("", new.family):
         scope = "" if new.has_script_names else new.family
-    values = _prefixed(scope, split(new, merge(old, ckpt.stored())))
+    model = SlimCheckpoint(ckpt.file, old, ckpt.scope)  # averages, if asked for, are slots here
+    values = _prefixed(scope, split(new, merge(old, model.stored())))
     for name in (*ckpt.auxiliary.get("training state", ()), *ckpt.unknown):
         if ckpt.file.dtype(name).hasobject:  # strings: the object graph of a TF 2 checkpoint
             continue
@@ -46,7 +47,8 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         }
         moved = split(new, merge(old, stored))
         values.update(_prefixed(scope, {f"{name}/{slot}": v for name, v in moved.items()}))
-    return SlimCheckpoint(ArrayFile(ckpt.path, values), new, scope)
+    weights = "ema" if ckpt.averaged else "model"
+    return SlimCheckpoint(ArrayFile(ckpt.path, values), new, scope, weights)
 
 
 def _slots(ckpt: SlimCheckpoint) -> list[str]:

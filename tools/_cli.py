@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from converters.slim_checkpoint import WEIGHTS
 from converters.verification import Comparison
+from slim_resnet.arch import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
 
 # A pipe has no width: leave room, so that what another program reads is not folded.
@@ -108,8 +110,6 @@ def verdict(comparison: Comparison, tolerance: float) -> str:
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which network of which checkpoint is meant."""
-    from slim_resnet.arch import CONVENTIONS
-
     parser.add_argument("checkpoint", help="prefix, .index file, or folder with a `checkpoint`")
     parser.add_argument("--arch", help="the network it must hold; default: recognised")
     parser.add_argument("--scope", help="the network's variable scope; default: found")
@@ -118,9 +118,13 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CONVENTIONS,
         help="where strides sit and how the root pool pads; default: slim's",
     )
+    parser.add_argument("--weights", choices=WEIGHTS, default="model", help="ema: the averages")
     parser.add_argument("--step", type=int, help="which checkpoint of a folder; default: latest")
+
+
+_NETWORK = ("arch", "scope", "convention", "step", "weights")
 
 
 def network(args: argparse.Namespace) -> dict:
     """What `checkpoint_arguments` parsed, as keywords of `converters.load_checkpoint`."""
-    return {name: getattr(args, name) for name in ("arch", "scope", "convention", "step")}
+    return {name: getattr(args, name) for name in _NETWORK}

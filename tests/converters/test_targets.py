@@ -41,6 +41,16 @@ def test_logits_of_tf_115(legacy_run, size, outputs):
     assert relative(outputs(ckpt, recorded[f"{size}|image"]), recorded[f"{size}|logits"]) <= 2e-5
 
 
+@pytest.mark.parametrize("outputs", [torch_outputs, keras_outputs])
+@pytest.mark.parametrize("name", ["slim_v1", "slim_v2"])
+def test_logits_of_tf_115_with_the_moving_averages(data, name, outputs):
+    recorded = np.load(data / name / "outputs_ema.npz")
+    for weights, close in (("ema", True), ("model", False)):
+        ckpt = converters.load_checkpoint(data / name / "v2", weights=weights)
+        error = relative(outputs(ckpt, recorded["image"]), recorded["logits"])
+        assert (error <= 2e-5) == close
+
+
 def test_torch_end_points_of_tf_115(legacy_run):
     ckpt, recorded = legacy_run
     net = converters.to_torch(ckpt)
