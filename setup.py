@@ -14,8 +14,17 @@ VERSION = re.search(
 # bring gigabytes of CUDA libraries.
 TF = ["tensorflow==2.21.*", "tf_keras==2.21.*", "tf-slim==1.1.0", "keras>=3.15"]
 TORCH = ["torch==2.13.0"]
-# torchvision is the peer that converted networks are compared with; 0.28 is torch 2.13's.
-TEST = ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6", "torchvision==0.28.0"]
+ONNX = ["onnx==1.23.*", "onnxscript==0.7.*"]
+# torchvision and timm are the peers that converted networks are compared with; torchvision 0.28 is
+# torch 2.13's.
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3",
+    "ruff>=0.6",
+    "torchvision==0.28.0",
+    "timm==1.0.31",
+    "onnxruntime>=1.20",
+]
 
 setup(
     name="slim-resnet",
@@ -31,7 +40,8 @@ setup(
     extras_require={
         "tf": TF,
         "torch": TORCH,
+        "onnx": [*TORCH, *ONNX],
         "test": TEST,
-        "all": [*TF, *TORCH, *TEST],
+        "all": [*TF, *TORCH, *ONNX, *TEST],
     },
 )

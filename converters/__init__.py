@@ -29,7 +29,7 @@ __all__ = [
     "verify",
 ]
 
-_LAZY = ("keras_model", "torch_model", "export")
+_LAZY = ("exchange", "exchange_files", "export", "keras_model", "torch_model", "training")
 
 
 def __getattr__(name: str):

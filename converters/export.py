@@ -10,12 +10,11 @@ from safetensors.numpy import save_file
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.frameworks import require
 
+from . import portable
 from .checkpoint.writer import write_bundle
+from .metadata import metadata
 from .slim_checkpoint import SlimCheckpoint
 from .targets import to_keras, to_torch, torch_state
-
-# Key of the metadata under which a torch file carries its architecture.
-ARCH_KEY = "slim_resnet.arch"
 
 Writer = Callable[[SlimCheckpoint], None]
 
@@ -24,9 +23,9 @@ def writer(target: str, path: str | os.PathLike) -> Writer:
     """The function that writes a checkpoint to `path`; what can fail early fails here.
 
     Args:
-        target: "torch" (`.safetensors` or `.pt`) or "keras" (`.keras`, or the weights alone as
-            `.weights.h5`).
-        path: the file to write; its suffix chooses the format.
+        target: one of `targets()`.
+        path: what to write; its suffix chooses among the target's formats (`suffixes`). A `slim`
+            checkpoint is named by its prefix, a `saved_model` by its folder.
 
     Returns:
         A function of a `SlimCheckpoint`.
@@ -36,33 +35,21 @@ def writer(target: str, path: str | os.PathLike) -> Writer:
         OSError: the folder does not exist, or `path` is a folder.
     """
     path = os.fspath(path)
-    suffixes = {suffix: write for (name, suffix), write in _WRITERS.items() if name == target}
-    if not suffixes:
-        raise ValueError(f"unknown target {target!r}: use {', '.join(targets())}")
-    write = next((w for suffix, w in suffixes.items() if path.endswith(suffix)), None)
-    if write is None:
-        raise ValueError(f"{path}: a {target} file ends in {' or '.join(suffixes)}")
+    known = suffixes(target)
+    suffix = next((s for s in known if path.endswith(s)), None)
+    if suffix is None:
+        raise ValueError(f"{path}: a {target} file ends in {' or '.join(known)}")
     check_target(path)
+    write = _WRITERS[target, suffix]
 
     def write_whole(ckpt: SlimCheckpoint) -> None:
+        if not suffix:  # several files, or a folder: whole by its own means
+            write(ckpt, path)
+            return
         with atomic_path(path) as temporary:
             write(ckpt, os.fspath(temporary))
 
     return write_whole
-
-
-def write_checkpoint(ckpt: SlimCheckpoint, prefix: str | os.PathLike) -> None:
-    """Writes every variable of `ckpt` as a V2 checkpoint that a plain `Saver` restores.
-
-    Args:
-        ckpt: from `load_checkpoint` or `transcode`.
-        prefix: the path of the checkpoint, without suffix.
-
-    Raises:
-        OSError: the folder does not exist, or the files cannot be written.
-    """
-    check_target(prefix)
-    write_bundle(prefix, ckpt)
 
 
 def targets() -> tuple[str, ...]:
@@ -70,12 +57,30 @@ def targets() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _ in _WRITERS))
 
 
-def metadata(ckpt: SlimCheckpoint) -> dict[str, str]:
-    """What a converted file says of itself."""
-    found = {ARCH_KEY: ckpt.arch.grouped.to_json(), "source": os.path.basename(ckpt.path)}
-    if ckpt.global_step is not None:
-        found["global_step"] = str(ckpt.global_step)
+def suffixes(target: str) -> tuple[str, ...]:
+    """The suffixes of a target's formats; "" where the name is the user's own.
+
+    Raises:
+        ValueError: an unknown target.
+    """
+    found = tuple(suffix for name, suffix in _WRITERS if name == target)
+    if not found:
+        raise ValueError(f"unknown target {target!r}: use {', '.join(targets())}")
     return found
+
+
+def write_checkpoint(ckpt: SlimCheckpoint, prefix: str | os.PathLike) -> None:
+    """Writes every variable of `ckpt` as a V2 checkpoint that a plain `Saver` restores.
+
+    Args:
+        ckpt: from `load_checkpoint`, `transcode` or `exchange.from_state`.
+        prefix: the path of the checkpoint, without suffix.
+
+    Raises:
+        OSError: the folder does not exist, or the files cannot be written.
+    """
+    check_target(prefix)
+    write_bundle(prefix, ckpt)
 
 
 def _write_safetensors(ckpt: SlimCheckpoint, path: str) -> None:
@@ -100,4 +105,7 @@ _WRITERS = {
     ("torch", ".pt"): _write_pt,
     ("keras", ".keras"): _write_keras,
     ("keras", ".weights.h5"): _write_keras_weights,
+    ("slim", ""): write_checkpoint,
+    ("saved_model", ""): portable.write_saved_model,
+    **portable.WRITERS,
 }

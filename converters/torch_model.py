@@ -11,7 +11,7 @@ from slim_resnet.arch import Arch, Conv, Unit
 from slim_resnet.frameworks import require
 
 from .checkpoint import CheckpointError
-from .export import ARCH_KEY
+from .metadata import ARCH_KEY
 from .training import sgd_param_groups
 
 __all__ = ["ResNet", "ResidualUnit", "from_state", "load", "sgd_param_groups"]

@@ -52,6 +52,27 @@ def atomic_folder(target: str | os.PathLike):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def atomic_new_folder(target: str | os.PathLike):
+    """Yields the path of a folder to make; it becomes `target` when the block ends well.
+
+    Raises:
+        OSError: `target` is there already, or its parent is not.
+    """
+    target = pathlib.Path(target)
+    check_target(target)
+    outer = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        folder = outer / target.name
+        yield folder
+        for path in (*folder.rglob("*"), folder):
+            _sync(path)
+        os.rename(folder, target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
+
+
 def check_target(target: str | os.PathLike) -> None:
     """Raises what `atomic_path` would, before the work that fills the file is done."""
     target = pathlib.Path(target)

@@ -17,6 +17,7 @@ _FRAMEWORKS = {
     "tf_keras": ("tf_keras", "tf"),
     "keras": ("Keras", "tf"),
     "torch": ("PyTorch", "torch"),
+    "onnxscript": ("onnxscript", "onnx"),
 }
 
 # What TensorFlow's C++ side prints while it starts; no environment variable silences all of it.

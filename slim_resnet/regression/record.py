@@ -41,6 +41,11 @@ class Record:
         """The runs that were recorded, e.g. "float64|97x65"."""
         return self.info["cases"]
 
+    @property
+    def names(self) -> list[str]:
+        """The end points, in the order of the legacy graph."""
+        return [entry["name"] for entry in self.info["end_points"]]
+
     def end_points(self, case: str) -> dict[str, np.ndarray]:
         """End point -> its recorded samples in `case`, in the order of the legacy graph."""
         samples = self.arrays[f"{case}|samples"]
@@ -54,6 +59,10 @@ class Record:
     def shapes(self, case: str) -> dict[str, tuple[int, ...]]:
         """End point -> shape of the whole tensor in `case`."""
         return {e["name"]: tuple(e["shapes"][case]) for e in self.info["end_points"]}
+
+    def stats(self, case: str) -> dict[str, np.ndarray]:
+        """End point -> float64 (mean, standard deviation, minimum, maximum) of all of it."""
+        return dict(zip(self.names, self.arrays[f"{case}|stats"], strict=True))
 
     def images(self, case: str) -> np.ndarray:
         """The images of `case` [batch, height, width, channels], in the dtype of the case."""

@@ -1,0 +1,268 @@
+"""A TF1 graph without what differs between TensorFlow versions but computes nothing else.
+
+What stays: the ops that the given roots depend on, each with its type, its attributes and its
+wiring. What goes: names of one op in several versions (Add and AddV2), reads of variables,
+initialisers, identities, annotations, and atrous convolution written as batches (see `atrous`).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slim_resnet.compat import tf
+from slim_resnet.regression import atrous
+
+# Later versions of one op: the same computation, with more dtypes or attributes.
+OP_ALIASES = {
+    "AddV2": "Add",
+    "AssignSubVariableOp": "AssignSub",
+    "AssignVariableOp": "Assign",
+    "FusedBatchNormV2": "FusedBatchNorm",
+    "FusedBatchNormV3": "FusedBatchNorm",
+    "PadV2": "Pad",
+}
+VARIABLES = {"VariableV2", "VarHandleOp"}
+INPUTS = {"Placeholder", "PlaceholderWithDefault"}
+# Ops that hand their input on. ReadVariableOp is the reading that VariableV2 leaves to Identity.
+IDENTITIES = {"Identity", "ReadVariableOp"}
+# Attributes that say how or where an op runs, or repeat the dtype of an input.
+IGNORED_ATTRIBUTES = {
+    "U",  # the dtype of a fused batch norm's statistics; the first version had none but float32
+    "T",  # the dtype of the inputs, which the leaves compare; AssignSubVariableOp has "dtype"
+    "dtype",
+    "use_cudnn_on_gpu",
+    "use_locking",
+    "validate_shape",
+}
+# Old versions of TensorFlow (1.15 among them) raise the epsilon of a fused batch norm to at least
+# this, for cuDNN's sake; today's keep what the source says. A recorded epsilon of this value may
+# have been any smaller one, so smaller ones count as this. (In float64, where nothing is fused, the
+# numbers tell them apart.)
+FUSED_EPSILON = 1.001e-5
+# A constant of more elements is compared by its checksum: records do not hold its contents.
+LARGE_CONSTANT = 1024
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Where a computation starts: an input, a variable or a constant.
+
+    `value` is a constant's contents as nested lists, or the CRC-32 of its bytes if it is large.
+    A constant has no name: it says nothing.
+    """
+
+    kind: str
+    name: str | None
+    dtype: str
+    shape: tuple[int, ...] | None = None
+    value: Any = None
+
+    def __str__(self) -> str:
+        if self.kind != "constant":
+            return f"{self.kind} {self.name}"
+        large = isinstance(self.value, int) and self.shape
+        content = f"{list(self.shape)} with CRC-32 {self.value}" if large else f"{self.value}"
+        return f"{self.dtype} constant {content}"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An op: `op` is its canonical type, `attributes` those that decide what it computes."""
+
+    name: str
+    op: str
+    attributes: dict[str, Any]
+    inputs: tuple[Value, ...]
+
+
+class Output(NamedTuple):
+    """Output `index` of `node`."""
+
+    node: Node
+    index: int
+
+    def __str__(self) -> str:
+        suffix = f":{self.index}" if self.index else ""
+        return f"{self.node.op} {self.node.name}{suffix}"
+
+
+Value = Leaf | Output
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The nodes that `roots` (label -> value) depend on: root by root, each after its inputs."""
+
+    nodes: list[Node]
+    roots: dict[str, Value]
+
+
+def op_type(op) -> str:
+    """The type of an op, the same for all its versions."""
+    return OP_ALIASES.get(op.type, op.type)
+
+
+def plain_name(name: str) -> str:
+    """The name of an op, without the version that some layers put into it."""
+    return re.sub(r"\b(FusedBatchNorm)V\d", r"\1", name)
+
+
+def canonicalize(
+    graph,
+    roots: Mapping[str, Any],
+    *,
+    weights: Collection[str] = (),
+    checksums: Mapping[str, int] | None = None,
+) -> Canonical:
+    """The canonical form of what `roots` depend on.
+
+    Args:
+        graph: a `tf.Graph`; one that was imported has had its missing attributes filled in with
+            their defaults, which by TensorFlow's compatibility rules keep the old meaning.
+        roots: label -> a tensor or an op of `graph`.
+        weights: names of constants that stand for the variables of a frozen graph.
+        checksums: name -> CRC-32 of large constants whose contents are gone.
+
+    Returns:
+        The canonical form.
+
+    Raises:
+        ValueError: the roots depend on a loop.
+    """
+    reached = dependencies(getattr(root, "op", root) for root in roots.values())
+    ops = [op for op in graph.get_operations() if op in reached]
+    folded = atrous.find(ops)
+    made: dict[Any, Value] = {}
+    for op in ops:
+        made[op] = _value(op, made, folded, frozenset(weights), checksums or {})
+    values = {
+        label: _output(root, made) if tf.is_tensor(root) else made[root]
+        for label, root in roots.items()
+    }
+    return Canonical(_needed(made, values.values()), values)
+
+
+def _value(op, made: dict, folded: dict, weights: frozenset, checksums: Mapping) -> Value:
+    """What `op` stands for, given what its inputs stand for (`made`)."""
+    if op.type in IDENTITIES:
+        return _input(op, op.inputs[0], made)
+    if op.type in VARIABLES or (op.type == "Const" and op.name in weights):
+        return _variable(op)
+    if op.type in INPUTS:
+        return Leaf("input", op.name, op.get_attr("dtype").name)
+    if op.type == "Const":
+        return _constant(op, checksums)
+    if op in folded:
+        conv, tensors, attributes = folded[op]
+        attributes = {**_attributes(conv), **attributes}
+    else:
+        conv, tensors, attributes = op, _read_inputs(op), _attributes(op)
+    inputs = tuple(_input(op, tensor, made) for tensor in tensors)
+    return Output(Node(conv.name, op_type(conv), attributes, inputs), 0)
+
+
+def _input(op, tensor, made: dict) -> Value:
+    if tensor.op not in made:
+        raise ValueError(f"{op.name} is part of a loop; graphs with loops cannot be compared")
+    return _output(tensor, made)
+
+
+def _output(tensor, made: dict) -> Value:
+    value = made[tensor.op]
+    if isinstance(value, Output) and tensor.op.type not in IDENTITIES:
+        return Output(value.node, tensor.value_index)
+    return value
+
+
+def _read_inputs(op) -> list:
+    """The inputs that the op's result depends on."""
+    inputs = list(op.inputs)
+    # In training mode the statistics are those of the batch, and with a factor of 1 the given ones
+    # have no part in the output either. TF 1.15 passes empty constants, later ones the variables.
+    if op_type(op) == "FusedBatchNorm" and op.get_attr("is_training"):
+        blends = "exponential_avg_factor" in op.node_def.attr
+        if not blends or op.get_attr("exponential_avg_factor") == 1:
+            return inputs[:3]
+    # Pad has no third input: it pads with zeros.
+    if op.type == "PadV2" and tf.get_static_value(inputs[2]) == 0:
+        return inputs[:2]
+    return inputs
+
+
+def _variable(op) -> Leaf:
+    shape = op.outputs[0].shape if op.type == "Const" else tf.TensorShape(op.get_attr("shape"))
+    known = None if shape.rank is None else tuple(shape.as_list())
+    return Leaf("variable", op.name, op.get_attr("dtype").name, known)
+
+
+def _constant(op, checksums: Mapping) -> Leaf:
+    shape = tuple(op.outputs[0].shape.as_list())
+    dtype = op.get_attr("dtype").name
+    if op.outputs[0].shape.num_elements() <= LARGE_CONSTANT:
+        value = _decimal(tf.make_ndarray(op.get_attr("value"))).tolist()
+    elif op.name in checksums:
+        value = checksums[op.name]
+    else:
+        value = zlib.crc32(tf.make_ndarray(op.get_attr("value")).tobytes())
+    return Leaf("constant", None, dtype, shape, value)
+
+
+def _attributes(op) -> dict[str, Any]:
+    """The attributes that decide what `op` computes; a leading _ marks an annotation."""
+    names = sorted(n for n in op.node_def.attr if n[0] != "_" and n not in IGNORED_ATTRIBUTES)
+    attributes = {name: _plain(op.get_attr(name)) for name in names}
+    if op_type(op) == "FusedBatchNorm":
+        attributes["epsilon"] = max(attributes["epsilon"], FUSED_EPSILON)
+    return attributes
+
+
+def _plain(value):
+    """An attribute's value as something that compares and prints well."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, tf.DType):
+        return value.name
+    if isinstance(value, float):
+        return float(_decimal(np.array(value, np.float32)))
+    return value
+
+
+def _decimal(values: np.ndarray) -> np.ndarray:
+    """Floats as their author wrote them: 0.001 for the float32 that is 0.00100000005."""
+    floating = np.issubdtype(values.dtype, np.floating)
+    return values.astype(str).astype(np.float64) if floating else values
+
+
+def dependencies(ops) -> set:
+    """`ops` and every op that they depend on."""
+    reached, queue = set(), list(ops)
+    while queue:
+        op = queue.pop()
+        if op not in reached:
+            reached.add(op)
+            queue += [tensor.op for tensor in op.inputs]
+    return reached
+
+
+def _needed(made: dict, values) -> list[Node]:
+    """The nodes that `values` depend on: value by value, each one's in the order of creation."""
+    nodes = dict.fromkeys(v.node for v in made.values() if isinstance(v, Output))
+    order = {node: position for position, node in enumerate(nodes)}
+    needed: dict[Node, None] = {}
+    for value in values:
+        new, queue = set(), [value]
+        while queue:
+            item = queue.pop()
+            if isinstance(item, Output) and item.node not in needed and item.node not in new:
+                new.add(item.node)
+                queue += item.node.inputs
+        needed |= dict.fromkeys(sorted(new, key=order.__getitem__))
+    return list(needed)

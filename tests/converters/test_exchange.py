@@ -1,0 +1,296 @@
+"""Weights of torchvision, timm and Keras to slim and back: the same bits, the same outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import converters
+from converters import exchange, export
+from converters.exchange import LIBRARIES, from_state, left_out, to_state
+from converters.exchange_files import load_weights
+from converters.naming import table
+from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from slim_resnet import arch as arch_lib
+from slim_resnet import graph
+from slim_resnet.compat import tf
+from slim_resnet.regression.record import seeded_value
+
+MODELS = [
+    (library, name, model)
+    for library in ("torchvision", "timm")
+    for name, model in LIBRARIES[library].models.items()
+]
+
+
+@pytest.fixture(scope="session")
+def their_model(torchvision_resnet):
+    """their_model("timm", "resnet50") -> the library's module."""
+
+    def make(library: str, model: str, **kwargs) -> torch.nn.Module:
+        if library == "torchvision":
+            return getattr(torchvision_resnet, model)(**kwargs)
+        return pytest.importorskip("timm").create_model(model, **kwargs)
+
+    return make
+
+
+def randomize(net):
+    """Batch norms like a trained net's; as initialised they would hide a mistake."""
+    torch.manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data.uniform_(0.5, 1)
+            module.bias.data.normal_(0, 0.1)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+def arrays(net):
+    return {name: tensor.numpy().copy() for name, tensor in net.state_dict().items()}
+
+
+def seeded(arch):
+    """A slim checkpoint in memory, its values seeded by name."""
+    scope = "" if arch.has_script_names else arch.name
+    prefix = f"{scope}/" if scope else ""
+    values = {prefix + v.name: seeded_value(v.name, v.shape) for v in arch.variables}
+    return SlimCheckpoint(ArrayFile("seeded", values), arch, scope)
+
+
+def assert_same_bits(found, expected):
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype, name
+        assert found[name].tobytes() == value.tobytes(), name
+
+
+def restored(arch, prefix):
+    """What a plain `Saver` restores into the rebuilt graph, by names in `arch.variables`."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph.build(arch, tf.placeholder(tf.float32, [None, None, None, 3]))
+        tf.train.Saver().restore(session, prefix)
+        return session.run(graph.variables(arch))
+
+
+def slim_logits(arch, values, images):
+    """The slim graph's logits in the images' dtype."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.placeholder(images.dtype, [None, None, None, 3])
+        net, _ = graph.build(arch, inputs)
+        graph.assign(session, {v: values[name] for name, v in graph.variables(arch).items()})
+        return session.run(net, {inputs: images}).reshape(len(images), -1)
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "model"),
+    [
+        ("torchvision", "resnext_v1_50", "resnext50_32x4d"),
+        ("torchvision", "resnet_v1_50", "resnet50"),
+        ("timm", "resnext_v1_50", "resnext50_32x4d"),
+        ("torchvision", "resnext_v1_101_32x8d", "resnext101_32x8d"),
+    ],
+)
+def test_their_weights_to_slim_and_back(library, name, model, their_model, tmp_path):
+    """Restored by a plain Saver, slim's graph computes what their module does."""
+    arch = arch_lib.get(name, convention="torchvision")
+    images = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.manual_seed(1))
+    net = randomize(their_model(library, model))
+    state = arrays(net)
+    with torch.inference_mode():
+        expected = net.double()(images).numpy()
+    del net  # 700 MB for resnext101_32x8d
+    prefix = str(tmp_path / "model.ckpt")
+    export.write_checkpoint(from_state(arch, state, library), prefix)
+
+    found = slim_logits(arch, restored(arch, prefix), images.permute(0, 2, 3, 1).numpy())
+    assert np.abs(found - expected).max() <= 1e-12 * np.abs(expected).max()
+
+    ckpt = converters.load_checkpoint(prefix, arch=name, convention="torchvision")
+    counters = set(left_out(state))
+    assert len(counters) == sum(name.endswith("running_var") for name in state)
+    back = to_state(ckpt, library)
+    assert_same_bits(
+        dict(sorted(back.items())),
+        {name: state[name] for name in sorted(state) if name not in counters},
+    )
+
+
+@pytest.mark.parametrize(("library", "name", "model"), MODELS)
+def test_their_models_have_the_names_and_shapes_of_ours(library, name, model, their_model):
+    with torch.device("meta"):
+        theirs = their_model(library, model).state_dict()
+    rows = table(arch_lib.get(name))
+    ours = {row.torch: row.to_torch(np.broadcast_to(0.0, row.shape)).shape for row in rows}
+    counters = set(left_out(theirs))
+    assert {n: tuple(t.shape) for n, t in theirs.items() if n not in counters} == ours
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_slim_to_a_library_and_back(library):
+    arch = arch_lib.get("resnet_v1_18", num_classes=7, convention="torchvision")
+    ckpt = seeded(arch)
+    back = from_state(arch, to_state(ckpt, library), library)
+    assert_same_bits(dict(back), dict(ckpt))
+
+
+def test_their_modules_take_the_state(their_model):
+    arch = arch_lib.get("resnet_v1_18", num_classes=7, convention="torchvision")
+    state = {n: torch.from_numpy(v) for n, v in to_state(seeded(arch), "torchvision").items()}
+    their_model("torchvision", "resnet18", num_classes=7).load_state_dict(state, strict=True)
+
+
+@pytest.mark.parametrize("library", ["torch", "keras"])
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("resnext_v1_50", {"form": "concat"}),
+        ("resnext_v1_50", {"form": "branches"}),
+        ("resnet_v2_50", {"num_classes": None}),
+        ("resnext_v2_50", {}),
+    ],
+    ids=str,
+)
+def test_our_modules_of_any_network_and_back(library, name, changes, narrow):
+    arch = narrow(name, **changes)
+    ckpt = seeded(arch)
+    assert_same_bits(dict(from_state(arch, to_state(ckpt, library), library)), dict(ckpt))
+    assert set(ckpt) == {f"{arch.name}/{v.name}" for v in arch.variables}
+
+
+def test_a_net_with_script_names_has_no_scope():
+    arch = arch_lib.resnext_cifar(2, 4)
+    ckpt = seeded(arch)
+    assert set(ckpt) == {v.name for v in arch.variables}
+    assert_same_bits(dict(from_state(arch, to_state(ckpt, "keras"), "keras")), dict(ckpt))
+
+
+def test_the_scope_is_the_callers_choice(narrow):
+    arch = narrow("resnet_v1_50")
+    ckpt = from_state(arch, to_state(seeded(arch), "torch"), "torch", scope="tower/net")
+    assert ckpt.scope == "tower/net"
+    assert "tower/net/conv1/weights" in ckpt
+    assert not ckpt.unknown
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm"])
+def test_the_slim_convention_is_refused(library):
+    ckpt = seeded(arch_lib.get("resnet_v1_18"))
+    with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would.*--to torch\)"):
+        to_state(ckpt, library)
+    with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would.*--from torch\)"):
+        from_state(ckpt.arch, to_state(ckpt, "torch"), library)
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        arch_lib.get("resnet_v2_50"),
+        arch_lib.get("resnet_cifar_20_b"),
+        arch_lib.get("resnext_v1_101", convention="torchvision"),
+        arch_lib.get("resnet_v1_50", convention="torchvision", output_stride=8),
+        arch_lib.get("resnet_v1_50", convention="torchvision", batch_norm_epsilon=1e-3),
+    ],
+    ids=lambda arch: arch.name,
+)
+def test_a_network_that_torchvision_lacks_is_refused(arch):
+    with pytest.raises(ValueError, match=f"torchvision has no model of {arch.name}.*--to torch"):
+        to_state(seeded(arch), "torchvision")
+
+
+def test_forms_classes_and_decay_do_not_matter():
+    arch = arch_lib.get("resnext_v1_50", num_classes=None, form="concat", batch_norm_decay=0.9)
+    assert exchange.model_name(arch, "torchvision") == "resnext50_32x4d"
+
+
+def test_unknown_library(narrow):
+    ckpt = seeded(narrow("resnet_v1_50"))
+    with pytest.raises(ValueError, match="unknown library 'jax': use torch, torchvision, timm"):
+        to_state(ckpt, "jax")
+    with pytest.raises(ValueError, match="unknown library 'slim'"):
+        from_state(ckpt.arch, {}, "slim")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("bn1.bias"), "it lacks bn1.bias; name the right --arch"),
+        (lambda s: s.update({"layer9.x": s["bn1.bias"]}), "it has besides layer9.x;"),
+        (lambda s: s.update({"fc.weight": s["fc.weight"].T}), r"fc.weight has shape \[64, 10\] "),
+        (lambda s: s.update({"bn1.bias": np.float32(0)}), r"bn1.bias has shape \[\] where \[8\]"),
+        (lambda s: s.update({"bn1.bias": np.zeros(8)}), "bn1.bias is float64, and slim's"),
+        (lambda s: [s.pop(name) for name in list(s)[:9]], "it lacks conv1.weight, .* and 5 more"),
+    ],
+)
+def test_other_weights_are_named(change, message, narrow):
+    arch = narrow("resnet_v1_50", base=2)
+    state = to_state(seeded(arch), "torch")
+    change(state)
+    with pytest.raises(converters.CheckpointError, match=message):
+        from_state(arch, state, "torch", path="some.pth")
+
+
+@pytest.fixture(scope="module")
+def small():
+    return seeded(arch_lib.get("resnet_v1_18", num_classes=3, convention="torchvision"))
+
+
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state}])
+def test_a_torch_file(wrap, small, their_model, tmp_path):
+    net = randomize(their_model("torchvision", "resnet18", num_classes=3))
+    torch.save(wrap(net.state_dict()), tmp_path / "net.pth")
+    ckpt = load_weights(tmp_path / "net.pth", "torchvision", arch="resnet_v1_18", scope="net")
+    assert (ckpt.arch.convention, ckpt.num_classes, ckpt.scope) == ("torchvision", 3, "net")
+    assert_same_bits(dict(ckpt), dict(from_state(small.arch, arrays(net), "torchvision", "net")))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_our_torch_files_say_what_they_are(suffix, narrow, tmp_path):
+    ckpt = seeded(narrow("resnet_v1_50"))
+    export.writer("torch", tmp_path / f"net{suffix}")(ckpt)
+    back = load_weights(tmp_path / f"net{suffix}", "torch")
+    assert back.arch == ckpt.arch
+    assert_same_bits(dict(back), dict(ckpt))
+    with pytest.raises(ValueError, match="torchvision has no model of resnet_v1_50_narrow"):
+        load_weights(tmp_path / f"net{suffix}", "torchvision")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_our_keras_files(suffix, narrow, tmp_path):
+    ckpt = seeded(narrow("resnext_v2_50"))
+    export.writer("keras", tmp_path / f"net{suffix}")(ckpt)
+    back = load_weights(tmp_path / f"net{suffix}", "keras", arch=ckpt.arch)
+    assert_same_bits(dict(back), dict(ckpt))
+
+
+def test_a_file_without_classes(tmp_path):
+    ckpt = seeded(arch_lib.get("resnet_v1_18", num_classes=None, convention="torchvision"))
+    torch.save({n: torch.from_numpy(v) for n, v in to_state(ckpt, "timm").items()},
+               tmp_path / "net.pth")  # fmt: skip
+    assert load_weights(tmp_path / "net.pth", "timm", arch="resnet_v1_18").num_classes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "arch", "message"),
+    [
+        ("net.pth", "torchvision", None, "does not say which network it holds: name its --arch"),
+        ("net.pth", "torchvision", "resnet_v1_34", "not the weights of resnet_v1_34.*lacks layer1"),
+        ("net.ckpt", "torch", "resnet_v1_18", "torch weights ends in .safetensors, .pt, .pth"),
+        ("none.pth", "torch", "resnet_v1_18", "none.pth: no such file"),
+        ("bad.pth", "torch", "resnet_v1_18", "bad.pth: cannot be read as weights"),
+        ("bad.safetensors", "timm", "resnet_v1_18", "cannot be read as weights"),
+        ("bad.keras", "keras", "resnet_v1_18", "cannot be read as weights"),
+        ("bad.weights.h5", "keras", "resnet_v1_18", "cannot be read as weights"),
+        ("net.pth", "jax", "resnet_v1_18", "unknown source 'jax'"),
+    ],
+)
+def test_files_that_do_not_fit(name, source, arch, message, small, tmp_path):
+    if name == "net.pth":
+        state = to_state(small, "torch")
+        torch.save({n: torch.from_numpy(v) for n, v in state.items()}, tmp_path / name)
+    elif name.startswith("bad"):
+        (tmp_path / name).write_bytes(b"not weights" * 9)
+    with pytest.raises(ValueError, match=message):
+        load_weights(tmp_path / name, source, arch=arch)

@@ -1,0 +1,206 @@
+"""Files that need nothing of this project, run by what they are for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import converters
+from converters import portable, torch_model
+from converters.exchange import to_state
+from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from slim_resnet import arch as arch_lib
+from slim_resnet import graph
+from slim_resnet.arch import Arch
+from slim_resnet.compat import tf
+from slim_resnet.regression.record import seeded_value
+
+# Other batches and sizes than the writers' example: even, odd, and feature maps of size 1.
+SHAPES = ((1, 64, 64), (3, 47, 33), (2, 7, 8))
+
+# Runs a file on the images of an .npz, in a process that cannot import this project.
+RUN = """
+import sys
+sys.modules["converters"] = sys.modules["slim_resnet"] = None
+import numpy as np
+_, path, images, outputs = sys.argv
+images = np.load(images)
+{load}
+np.savez(outputs, **{{name: run(images[name]) for name in images}})
+"""
+LOAD_PT2 = """
+import torch
+net = torch.export.load(path).module()
+run = lambda batch: net(torch.from_numpy(batch)).detach().numpy()
+"""
+LOAD_ONNX = """
+import onnxruntime
+session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+run = lambda batch: session.run(["logits"], {"images": batch})[0]
+"""
+
+
+def seeded(arch):
+    """A slim checkpoint in memory, its values seeded by name."""
+    values = {f"{arch.name}/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
+    return SlimCheckpoint(ArrayFile("model.ckpt-7", values), arch, arch.name)
+
+
+def tiny(convention, **changes):
+    """A ResNeXt of two short blocks: every kind of unit, and the root pool, in little time."""
+    stages = (arch_lib.Stage(2, 16, 8, 2), arch_lib.Stage(2, 32, 16, 1))
+    arch = arch_lib.get("resnext_v1_50", num_classes=10, stages=stages, cardinality=4)
+    return seeded(arch.replace(name="tiny", convention=convention, **changes))
+
+
+@pytest.fixture(scope="module")
+def ckpt():
+    return tiny("slim")
+
+
+@pytest.fixture(scope="module")
+def batches():
+    rng = np.random.default_rng(0)
+    return {
+        f"{n}x{h}x{w}": rng.standard_normal((n, 3, h, w), dtype=np.float32) for n, h, w in SHAPES
+    }
+
+
+@pytest.mark.parametrize("convention", ["slim", "torchvision"])
+@pytest.mark.parametrize(
+    ("write", "load"),
+    [(portable.write_pt2, LOAD_PT2), (portable.write_onnx, LOAD_ONNX)],
+    ids=["pt2", "onnx"],
+)
+def test_programs_run_without_this_project(write, load, convention, batches, tmp_path):
+    if load is LOAD_ONNX:
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    ckpt = tiny(convention)
+    path, images, outputs = (str(tmp_path / n) for n in ("program", "images.npz", "outputs.npz"))
+    write(ckpt, path)
+    np.savez(images, **batches)
+    command = [sys.executable, "-c", RUN.format(load=load), path, images, outputs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    net, found = converters.to_torch(ckpt), np.load(outputs)
+    for name, batch in batches.items():
+        with torch.inference_mode():
+            expected = net(torch.from_numpy(batch)).numpy()
+        assert found[name].shape == expected.shape
+        assert np.abs(found[name] - expected).max() <= 2e-5 * np.abs(expected).max(), name
+    written = (tmp_path / "program").read_bytes()
+    assert ckpt.arch.to_json().encode() in written.replace(b"\\", b"")
+    assert torch_model.__file__.encode() not in written  # no paths of the machine that wrote it
+
+
+def slim_outputs(ckpt, images):
+    """Logits and probabilities of the slim graph that is rebuilt here."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.placeholder(tf.float32, [None, None, None, 3])
+        net, end_points = graph.build(ckpt.arch, inputs, scope=ckpt.scope)
+        values = ckpt.stored()
+        variables = graph.variables(ckpt.arch, ckpt.scope)
+        graph.assign(session, {v: values[name] for name, v in variables.items()})
+        fetches = (net, end_points["predictions"])
+        return [
+            [value.reshape(len(batch), -1) for value in session.run(fetches, {inputs: batch})]
+            for batch in images
+        ]
+
+
+def run_frozen_graph(path, images):
+    graph_def = tf.GraphDef.FromString(path.read_bytes())
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(graph_def, name="")
+        assert not tf.global_variables()
+        return [session.run(["logits:0", "prob:0"], {"images:0": batch}) for batch in images]
+
+
+def run_saved_model(path, images):
+    with tf.Graph().as_default(), tf.Session() as session:
+        model = tf.saved_model.load(session, ["serve"], str(path))
+        signature = model.signature_def["serving_default"]
+        fetches = [signature.outputs[name].name for name in ("logits", "prob")]
+        feed = signature.inputs["images"].name
+        return [session.run(fetches, {feed: batch}) for batch in images]
+
+
+@pytest.mark.parametrize(
+    ("write", "run"),
+    [
+        (portable.write_frozen_graph, run_frozen_graph),
+        (portable.write_saved_model, run_saved_model),
+    ],
+    ids=["frozen", "saved_model"],
+)
+def test_tensorflow_1_files_compute_slims_logits(write, run, ckpt, batches, tmp_path):
+    path = tmp_path / "written"
+    write(ckpt, path)
+    images = [batch.transpose(0, 2, 3, 1) for batch in batches.values()]
+    for found, expected in zip(run(path, images), slim_outputs(ckpt, images), strict=True):
+        for left, right in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_a_network_without_classes_gives_features(tmp_path):
+    portable.write_frozen_graph(tiny("slim", num_classes=None), tmp_path / "net.pb")
+    nodes = tf.GraphDef.FromString((tmp_path / "net.pb").read_bytes()).node
+    assert "features" in {node.name for node in nodes}
+    assert not {"logits", "prob"} & {node.name for node in nodes}
+
+
+def test_a_saved_model_never_replaces_a_folder(ckpt, tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(OSError, match="model is a folder"):
+        portable.write_saved_model(ckpt, tmp_path / "model")
+    with pytest.raises(FileNotFoundError, match="make it first"):
+        portable.write_saved_model(ckpt, tmp_path / "none" / "model")
+
+
+def test_a_saved_model_is_whole_or_not_there(ckpt, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(tf.saved_model.Builder, "save", full)
+    with pytest.raises(OSError, match="no space left"):
+        portable.write_saved_model(ckpt, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["grouped", "concat"])
+def test_hdf5_of_slim_names(form, tmp_path):
+    ckpt = tiny("slim", form=form)
+    portable.write_hdf5(ckpt, tmp_path / "net.h5")
+    with h5py.File(tmp_path / "net.h5") as file:
+        assert Arch.from_json(file.attrs["slim_resnet.arch"]) == ckpt.arch
+        assert file.attrs["source"] == "model.ckpt-7"
+        for name, value in ckpt.stored().items():
+            dataset = file[ckpt.full_name(name)]
+            assert dataset.dtype == np.float32
+            np.testing.assert_array_equal(dataset, value)
+        found = []
+        file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
+    assert set(found) == {ckpt.full_name(v.name) for v in ckpt.arch.variables}
+
+
+@pytest.mark.parametrize("target", ["torchvision", "timm"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_state_dicts_of_torchvision_and_timm(target, suffix, tmp_path):
+    ckpt = seeded(arch_lib.get("resnet_v1_18", num_classes=3, convention="torchvision"))
+    path = str(tmp_path / f"net{suffix}")
+    portable.WRITERS[target, suffix](ckpt, path)
+    if suffix == ".pth":
+        found = torch.load(path, weights_only=True)
+    else:
+        found = safetensors.torch.load_file(path)
+    expected = to_state(ckpt, target)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name].numpy(), value)

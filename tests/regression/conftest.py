@@ -1,0 +1,32 @@
+"""Records by name, and the networks that belong to them."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))  # for networks.py, as a user's module
+
+
+@pytest.fixture(scope="session")
+def read(legacy):
+    from slim_resnet.regression.record import read_record
+
+    return lambda name: read_record(legacy / f"{name}.npz")
+
+
+@pytest.fixture(scope="session")
+def builder():
+    """builder(record): the network of a record in tests/legacy."""
+    from slim_resnet.regression import rebuild
+
+    def make(record, **kwargs):
+        if rebuild.is_imported(record):
+            scope = "slim_resnet.resnet_v1:resnet_arg_scope"
+            return rebuild.spec_builder(record, "networks:slim_v1", scope, kwargs)
+        name = record.info["builder"].partition(":")[2]
+        return rebuild.arch_builder(record, name, kwargs)
+
+    return make
