@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # Whole test files go to one worker, so that what a file loads is loaded once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test test-slow lint clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(PYTEST) tests
+
+# What takes long: large networks, benchmarks at toy size.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -28,7 +28,9 @@ from slim_resnet import arch as arch_lib
 from slim_resnet import graph, resnet_utils, resnext_v1
 from slim_resnet.compat import slim, tf
 from slim_resnet.files import atomic_path, check_target
+from slim_resnet.network import Arch
 from slim_resnet.regression.record import seeded_images, seeded_value
+from slim_resnet.spec import FORMS, Stage
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
@@ -82,12 +84,12 @@ def measure_units(args: argparse.Namespace) -> Iterator[dict]:
                 yield compare(images.shape, work, of_work, args.rounds)
 
 
-def unit_candidates(stage: arch_lib.Stage) -> dict[str, tuple[arch_lib.Arch, dict]]:
+def unit_candidates(stage: Stage) -> dict[str, tuple[Arch, dict]]:
     """Networks of one unit of `stage` with an identity shortcut, each with the same weights."""
-    stage = arch_lib.Stage(1, stage.depth, stage.depth_bottleneck, stride=1)
+    stage = Stage(1, stage.depth, stage.depth_bottleneck, stride=1)
     grouped = arch_lib.get(NET, num_classes=None).replace(stages=(stage,), root_depth=stage.depth)
     weights = {v.name: seeded_value(v.name, v.shape) for v in grouped.variables}
-    archs = [grouped.replace(form=form) for form in arch_lib.FORMS]
+    archs = [grouped.replace(form=form) for form in FORMS]
     found = {arch.form: (arch, forms.split(arch, weights)) for arch in archs}
     conv2 = f"{grouped.units[0].scope}/conv2/weights"
     full = {**weights, conv2: block_diagonal(weights[conv2])}
@@ -103,7 +105,7 @@ def block_diagonal(weights: np.ndarray) -> np.ndarray:
     return full
 
 
-def unit_calls(arch: arch_lib.Arch, weights: dict, images: np.ndarray) -> dict[str, Callable]:
+def unit_calls(arch: Arch, weights: dict, images: np.ndarray) -> dict[str, Callable]:
     """Kind of work -> a call that does it and returns the unit's output.
 
     Each arch has a graph of its own: slim takes longer with every variable that is already there.
@@ -140,7 +142,7 @@ def measure_nets(args: argparse.Namespace) -> Iterator[dict]:
         yield compare(images.shape, "forward", calls, args.rounds)
 
 
-def torch_candidates(arch: arch_lib.Arch, weights: dict, threads: int) -> dict[str, Callable]:
+def torch_candidates(arch: Arch, weights: dict, threads: int) -> dict[str, Callable]:
     """Name -> a function from images to a call that returns the logits; torchvision's first."""
     from converters import torch_model
 
@@ -179,7 +181,7 @@ def torchvision_models(torch):
     return torchvision.models
 
 
-def frozen(arch: arch_lib.Arch, weights: dict) -> dict[str, Callable]:
+def frozen(arch: Arch, weights: dict) -> dict[str, Callable]:
     """The slim graph with its variables made constants, in the manner of `torch_candidates`."""
     with tf.Graph().as_default() as built, tf.Session() as session:
         net, _ = graph.build(arch, tf.placeholder(tf.float32, [None, None, None, 3], "images"))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.arch import Arch, Stage
+from slim_resnet.network import Arch
+from slim_resnet.spec import UNIT_KINDS, Stage
 
 from .checkpoint import CheckpointError
 
@@ -26,7 +27,7 @@ _AUXILIARY = {kind: re.compile(rf"(^|/)({pattern})$") for kind, pattern in AUXIL
 
 _UNIT = re.compile(
     rf"^(?:(?P<scope>.+?)/)?block(?P<block>\d+)/unit_(?P<unit>\d+)/"
-    rf"(?P<kind>{'|'.join(arch_lib.UNIT_KINDS)})/"
+    rf"(?P<kind>{'|'.join(UNIT_KINDS)})/"
 )
 
 # The first batch norms of the CIFAR script's branches, one for each branch.
@@ -136,13 +137,10 @@ def _read(inner: Shapes, scope: str, source: str) -> Arch:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{where}: {error}") from error
+    told = {"name": found.name, "num_classes": found.num_classes, "form": found.form}
     for known in arch_lib.REGISTRY.values():
-        same = (
-            known.replace(name=found.name, num_classes=found.num_classes, form=found.form)
-            if known.cardinality == found.cardinality
-            else None
-        )
-        if same == found:
+        # only networks of one cardinality have the same forms
+        if known.cardinality == found.cardinality and known.replace(**told) == found:
             return found.replace(name=known.name)
     return found
 

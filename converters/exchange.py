@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.arch import Arch
+from slim_resnet.network import Arch
 
 from .checkpoint import CheckpointError
 from .forms import split

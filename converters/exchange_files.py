@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
-import zipfile
-from collections.abc import Callable
 
-import h5py
 import numpy as np
-import safetensors
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.arch import Arch
-from slim_resnet.frameworks import require
+from slim_resnet.network import Arch
 
 from .checkpoint import CheckpointError
 from .exchange import LIBRARIES, Library, from_state
 from .metadata import ARCH_KEY
 from .naming import table
 from .slim_checkpoint import SlimCheckpoint
+from .sources import open_source
 
 Arrays = dict[str, np.ndarray]
-Metadata = dict[str, str]
 
-# Kind of Keras layer -> its variables in the order in which Keras numbers them in a file.
-_KERAS_VARIABLES = {
-    "conv2d": ("kernel", "bias"),
-    "dense": ("kernel", "bias"),
-    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+# Column of `naming.table` -> suffixes of the files with its names, and their formats in `sources`.
+_FILES = {
+    "torch": ((".safetensors", ".pt", ".pth", ".bin"), ("safetensors", "torch")),
+    "keras": ((".keras", ".weights.h5"), ("keras",)),
 }
 
 
@@ -65,7 +57,7 @@ def load_weights(
     if source not in LIBRARIES:
         raise ValueError(f"unknown source {source!r}: use {', '.join(LIBRARIES)}")
     library = LIBRARIES[source]
-    state, metadata = _reader(path, library.column)(path)
+    state, metadata = _read(path, library.column)
     recorded = Arch.from_json(metadata[ARCH_KEY]) if ARCH_KEY in metadata else None
     if isinstance(arch, str):
         arch = _with_classes(arch_lib.get(arch), state, library)
@@ -88,69 +80,19 @@ def _with_classes(arch: Arch, state: Arrays, library: Library) -> Arch:
     return arch.replace(num_classes=library.transform(row).inverse(weights).shape[-1])
 
 
-def _reader(path: str, column: str) -> Callable[[str], tuple[Arrays, Metadata]]:
-    readers = _READERS[column]
-    read = next((read for suffix, read in readers.items() if path.endswith(suffix)), None)
-    if read is None:
-        raise ValueError(f"{path}: a file of {column} weights ends in {', '.join(readers)}")
-
-    def checked(path: str) -> tuple[Arrays, Metadata]:
-        try:
-            return read(path)
-        except FileNotFoundError:
-            raise CheckpointError(f"{path}: no such file") from None
-        except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError,
-                pickle.UnpicklingError, zipfile.BadZipFile,
-                safetensors.SafetensorError) as error:  # fmt: skip
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise CheckpointError(f"{path}: cannot be read as weights: {reason[0]}") from error
-
-    return checked
-
-
-def _read_safetensors(path: str) -> tuple[Arrays, Metadata]:
-    with safetensors.safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return arrays, file.metadata() or {}
-
-
-def _read_torch(path: str) -> tuple[Arrays, Metadata]:
-    torch = require("torch")
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    # Trainings save more beside the weights; the key is the usual one, and ours.
-    state = saved.get("state_dict", saved)
-    arrays = {name: tensor.detach().numpy() for name, tensor in state.items()}
-    metadata = saved.get("metadata", {}) if state is not saved else {}
-    return arrays, metadata
-
-
-def _read_keras(path: str) -> tuple[Arrays, Metadata]:
-    with zipfile.ZipFile(path) as archive:
-        return _read_keras_weights(io.BytesIO(archive.read("model.weights.h5")))
-
-
-def _read_keras_weights(path: str | io.BytesIO) -> tuple[Arrays, Metadata]:
-    arrays = {}
-    with h5py.File(path, "r") as file:
-        for member, layer in file["layers"].items():
-            names = _variables_of(member)
-            for number, value in layer["vars"].items():
-                arrays[f"{layer['vars'].attrs['name']}/{names[int(number)]}"] = value[()]
-    return arrays, {}
-
-
-def _variables_of(member: str) -> tuple[str, ...]:
-    """The variables of a layer by its name in a file: a kind, and a number from the second on."""
-    kind, _, number = member.rpartition("_")
-    return _KERAS_VARIABLES.get(kind if number.isdigit() else member, ())
-
-
-_READERS = {
-    "torch": {
-        ".safetensors": _read_safetensors,
-        ".pt": _read_torch,
-        ".pth": _read_torch,
-        ".bin": _read_torch,
-    },
-    "keras": {".keras": _read_keras, ".weights.h5": _read_keras_weights},
-}
+def _read(path: str, column: str) -> tuple[Arrays, dict[str, str]]:
+    """The arrays in a file of weights, and what it says of itself."""
+    suffixes, formats = _FILES[column]
+    if not path.endswith(suffixes):
+        raise ValueError(f"{path}: a file of {column} weights ends in {', '.join(suffixes)}")
+    if not os.path.exists(path):
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        file = open_source(path)
+        if file.format not in formats:
+            raise CheckpointError(f"{path}: it is of the format {file.format}.")
+        # Copies: a mapped file could change after it was checked.
+        return {name: np.array(value) for name, value in file.items()}, file.metadata
+    except CheckpointError as error:
+        reason = str(error).removeprefix(path).lstrip(":, ")
+        raise CheckpointError(f"{path}: cannot be read as weights: {reason}") from error

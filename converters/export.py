@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from safetensors.numpy import save_file
-
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.frameworks import require
 
 from . import portable
 from .checkpoint.writer import write_bundle
 from .metadata import metadata
+from .safetensors_file import write_safetensors
 from .slim_checkpoint import SlimCheckpoint
-from .targets import to_keras, to_torch, torch_state
+from .targets import to_keras, to_torch, torch_views
 
 Writer = Callable[[SlimCheckpoint], None]
 
@@ -84,7 +83,7 @@ def write_checkpoint(ckpt: SlimCheckpoint, prefix: str | os.PathLike) -> None:
 
 
 def _write_safetensors(ckpt: SlimCheckpoint, path: str) -> None:
-    save_file(torch_state(ckpt), path, metadata={"format": "pt", **metadata(ckpt)})
+    write_safetensors(torch_views(ckpt), path, {"format": "pt", **metadata(ckpt)})
 
 
 def _write_pt(ckpt: SlimCheckpoint, path: str) -> None:

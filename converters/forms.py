@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slim_resnet.arch import Arch, Variable
+from slim_resnet.network import Arch
+from slim_resnet.spec import Variable
 
 
 def merge(arch: Arch, stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

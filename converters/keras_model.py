@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from slim_resnet.arch import Arch, Conv, Norm, Unit
 from slim_resnet.frameworks import require
+from slim_resnet.network import Arch
+from slim_resnet.spec import Conv, Norm, Unit
 
 from .naming import keras_layer
 

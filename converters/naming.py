@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slim_resnet.arch import Arch, Conv, Norm
-from slim_resnet.spec import UNIT_KINDS
+from slim_resnet.network import Arch
+from slim_resnet.spec import UNIT_KINDS, Conv, Norm
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def resume_torch(ckpt: SlimCheckpoint, net, optimizer) -> None:
     parameters = dict(net.named_parameters())
     for row in _rows(ckpt):
         parameter = parameters[row.torch]
-        value = torch.from_numpy(np.ascontiguousarray(row.to_torch(slots[row.slim])))
+        value = torch.tensor(row.to_torch(slots[row.slim]))  # a copy: the file's is read-only
         optimizer.state[parameter]["momentum_buffer"] = value.to(parameter)
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from slim_resnet.arch import Arch, Variable
+from slim_resnet.network import Arch
+from slim_resnet.spec import Variable
 
-from .checkpoint import CheckpointError, TensorFile, open_checkpoint
+from .checkpoint import CheckpointError, TensorFile
 from .detect import auxiliary_kind, detect
 from .forms import merge
+from .sources import SourceFile, graph_facts, graph_for, open_source
 
 WEIGHTS = ("model", "ema")
 
@@ -40,7 +42,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         weights: one of `WEIGHTS`: what `stored`, and so every conversion, takes.
 
     Attributes:
-        file: the `TensorFile` (or `ArrayFile`) behind it.
+        file: the `TensorFile`, `SourceFile` or `ArrayFile` behind it.
         arch: the network it holds, an `Arch`.
         scope: the network's variable scope, "" when there is none.
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -49,7 +51,11 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
     """
 
     def __init__(
-        self, file: TensorFile | ArrayFile, arch: Arch, scope: str, weights: str = "model"
+        self,
+        file: TensorFile | SourceFile | ArrayFile,
+        arch: Arch,
+        scope: str,
+        weights: str = "model",
     ):
         if weights not in WEIGHTS:
             raise ValueError(f"unknown weights {weights!r}: use {' or '.join(WEIGHTS)}")
@@ -113,6 +119,15 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
             _check_finite(self.path, name, found[variable.name])
         return found
 
+    def check_sums(self) -> None:
+        """Checks the stored checksums of every variable, where the format has any.
+
+        Raises:
+            CheckpointError: naming the first variable whose bytes do not match.
+        """
+        if isinstance(self.file, TensorFile):
+            self.file.verify()
+
     def _stored_name(self, variable: Variable) -> str:
         name = self.full_name(variable.name)
         average = f"{name}/ExponentialMovingAverage"
@@ -142,6 +157,14 @@ def _check_finite(path: str, name: str, value: np.ndarray) -> None:
         )
 
 
+# Formats that hold weights under another library's names.
+_FOREIGN = {
+    "torch": "torch or torchvision",
+    "safetensors": "torch or torchvision",
+    "keras": "keras",
+}
+
+
 def load_checkpoint(
     path: str | os.PathLike,
     *,
@@ -151,14 +174,20 @@ def load_checkpoint(
     step: int | None = None,
     weights: str = "model",
 ) -> SlimCheckpoint:
-    """Opens a TensorFlow 1.x checkpoint of a slim ResNet or ResNeXt; needs no framework.
+    """Opens the weights of a slim ResNet or ResNeXt; needs no framework.
+
+    Where the graph is at hand (a `.meta` beside the checkpoint, a frozen graph, a SavedModel),
+    strides, padding, epsilon and output_stride are read from it; otherwise they are slim's.
 
     Args:
-        path: its prefix (`model.ckpt-60`), one of its files, or a folder that holds `checkpoint`.
+        path: a TensorFlow 1.x checkpoint: its prefix (`model.ckpt-60`), one of its files, or a
+            folder that holds `checkpoint`; or a frozen graph (`.pb`, `.pbtxt`), a SavedModel, or a
+            dump of slim's variables (`.npz`, HDF5).
         arch: the network it must hold, a name of the registry or an `Arch`; None: found from the
             variables, whatever their widths.
         scope: the network's variable scope; None: found.
-        convention: "slim" (default) or "torchvision", which the weights do not tell.
+        convention: "slim" or "torchvision"; None: the graph's, or slim's where there is no graph,
+            as weights do not tell. What is given here goes before the graph.
         step: which checkpoint of a folder; None: its latest.
         weights: "model", or "ema" for the moving averages that training kept of them.
 
@@ -166,10 +195,22 @@ def load_checkpoint(
         A mapping from variable names to arrays, with `arch`, `scope`, `num_classes`, `global_step`.
 
     Raises:
-        CheckpointError: it is missing, broken, or of another network.
+        CheckpointError: it is missing, broken, or of another network; or its graph does something
+            that no `Arch` describes.
         ValueError: `arch`, `convention` or `weights` is unknown.
     """
-    file = open_checkpoint(path, step=step)
+    file = open_source(path, step=step)
+    if file.format in _FOREIGN:
+        raise CheckpointError(
+            f"{file.path}: its weights have another library's names: say --from "
+            f"{_FOREIGN[file.format]} (converters.exchange_files.load_weights)"
+        )
     shapes = {name: file.shape(name) for name in file}
     found = detect(shapes, file.path, arch=arch, scope=scope, convention=convention)
-    return SlimCheckpoint(file, found.arch, found.scope, weights)
+    exact = found.arch
+    graph = (
+        graph_for(path, step=step) if convention is None and not isinstance(arch, Arch) else None
+    )
+    if graph is not None:
+        exact = graph_facts(graph).apply(found.arch, scope=found.scope)
+    return SlimCheckpoint(file, exact, found.scope, weights)

@@ -7,22 +7,26 @@ import numpy as np
 from slim_resnet.frameworks import require
 
 from .naming import table
+from .safetensors_file import contiguous
 from .slim_checkpoint import SlimCheckpoint
 
 
-def torch_state(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
-    """The checkpoint's weights under torch's names, in torch's layout; needs no torch.
+def torch_views(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
+    """The checkpoint's weights under torch's names, in torch's shapes; needs no torch.
 
     Returns:
-        name -> contiguous array, float32 as in the checkpoint.
+        name -> array, float32 as in the checkpoint: its values still lie in slim's order.
 
     Raises:
         CheckpointError: a weight holds NaN or infinity.
     """
     weights = ckpt.weights()
-    return {
-        row.torch: np.ascontiguousarray(row.to_torch(weights[row.slim])) for row in table(ckpt.arch)
-    }
+    return {row.torch: row.to_torch(weights[row.slim]) for row in table(ckpt.arch)}
+
+
+def torch_state(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
+    """The same as `torch_views`, with contiguous arrays."""
+    return {name: contiguous(view) for name, view in torch_views(ckpt).items()}
 
 
 def to_torch(ckpt: SlimCheckpoint):

@@ -7,8 +7,9 @@ import pickle
 
 import safetensors
 
-from slim_resnet.arch import Arch, Conv, Unit
 from slim_resnet.frameworks import require
+from slim_resnet.network import Arch
+from slim_resnet.spec import Conv, Unit
 
 from .checkpoint import CheckpointError
 from .metadata import ARCH_KEY

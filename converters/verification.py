@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slim_resnet.arch import Arch
 from slim_resnet.files import atomic_path
 from slim_resnet.frameworks import quiet_stderr, require
+from slim_resnet.network import Arch
 
 from .slim_checkpoint import SlimCheckpoint
 from .targets import to_keras, to_torch

@@ -20,6 +20,7 @@ _MODULES = (
     "frameworks",
     "graph",
     "layers",
+    "network",
     "regression",
     "resnet_cifar",
     "resnet_utils",

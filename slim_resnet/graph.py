@@ -15,9 +15,9 @@ from slim_resnet import (
     resnext_v1,
     resnext_v2,
 )
-from slim_resnet.arch import Arch
-from slim_resnet.compat import slim, tf
+from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
+from slim_resnet.network import Arch
 
 _GENERATORS = {
     "resnet_v1": resnet_v1.resnet_v1,
@@ -76,6 +76,7 @@ def build(
     if arch.shortcut != "projection":
         unit_args["shortcut"] = arch.shortcut
     with (
+        identity_equality(),
         slim.arg_scope(resnet_utils.resnet_arg_scope(**arg_scope)),
         slim.arg_scope([slim.batch_norm], fused=fused),
     ):
@@ -95,7 +96,10 @@ def build(
 
 def _build_script(arch, images, is_training, scope, reuse, **arg_scope):
     scope = variable_scope(arch, scope)
-    with slim.arg_scope(resnext_cifar.resnext_cifar_arg_scope(**arg_scope)):
+    with (
+        identity_equality(),
+        slim.arg_scope(resnext_cifar.resnext_cifar_arg_scope(**arg_scope)),
+    ):
         net, end_points = resnext_cifar.resnext_cifar(
             images, is_training=is_training, reuse=reuse, scope=scope, arch=arch
         )

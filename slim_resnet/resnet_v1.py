@@ -14,8 +14,9 @@ defaults are those of tf-slim, so an old checkpoint restores with a plain `Saver
 from __future__ import annotations
 
 from slim_resnet import forms, resnet_utils
-from slim_resnet.arch import REGISTRY, Stage, check_convention
+from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim, tf
+from slim_resnet.spec import Stage, check_convention
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 

@@ -14,9 +14,10 @@ end points are the same, `conv2/weights` is [3, 3, width / cardinality, width]::
 from __future__ import annotations
 
 from slim_resnet import resnet_utils
-from slim_resnet.arch import REGISTRY, Stage, stage_width
+from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim
 from slim_resnet.resnet_v1 import bottleneck_unit, generate, network_fn
+from slim_resnet.spec import Stage, stage_width
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 

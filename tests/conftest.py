@@ -32,13 +32,14 @@ def legacy() -> pathlib.Path:
 def narrow():
     """A registry entry made narrow: the same depth and units, a fraction of the width."""
     from slim_resnet import arch as arch_lib
+    from slim_resnet.spec import Stage
 
     def make(name: str, *, num_classes: int | None = 10, base: int = 4, **changes):
         arch = arch_lib.get(name, num_classes=num_classes)
         cardinality = min(arch.cardinality, 4)
         group = arch.stages[0].depth_bottleneck // arch.cardinality
         stages = [
-            arch_lib.Stage(s.num_units, 4 * base * 2**i, max(group * 2**i // 2, 1) * cardinality
+            Stage(s.num_units, 4 * base * 2**i, max(group * 2**i // 2, 1) * cardinality
                            if cardinality > 1 else base * 2**i, s.stride)
             for i, s in enumerate(arch.stages)
         ]  # fmt: skip

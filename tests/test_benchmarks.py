@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 FORMS = ["grouped", "concat", "branches", "dense"]
 NETS = [

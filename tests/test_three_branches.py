@@ -18,13 +18,14 @@ SIZES = {"front": (64, 64), "side": (47, 33), "top": (32, 65)}
 def prefixes(narrow, save_checkpoint):
     """A checkpoint for each branch: a ResNet-50, and two of one architecture, one with logits."""
     from slim_resnet import arch as arch_lib
+    from slim_resnet.spec import Stage
 
     def small(num_classes):
         """One unit a block, few channels, but vectors of 2048 numbers."""
         arch = narrow("resnext_v1_50", num_classes=num_classes)
         widths = [stage.depth_bottleneck for stage in arch.stages]
         stages = [
-            arch_lib.Stage(1, depth, width, stride)
+            Stage(1, depth, width, stride)
             for depth, width, stride in zip((16, 32, 64, 2048), widths, (2, 2, 2, 1), strict=True)
         ]
         return arch.replace(stages=tuple(stages))

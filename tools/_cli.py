@@ -15,8 +15,8 @@ from rich.table import Table
 
 from converters.slim_checkpoint import WEIGHTS
 from converters.verification import Comparison
-from slim_resnet.arch import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
+from slim_resnet.spec import CONVENTIONS
 
 # A pipe has no width: leave room, so that what another program reads is not folded.
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
@@ -110,13 +110,13 @@ def verdict(comparison: Comparison, tolerance: float) -> str:
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which network of which checkpoint is meant."""
-    parser.add_argument("checkpoint", help="prefix, .index file, or folder with a `checkpoint`")
+    parser.add_argument("checkpoint", help="a checkpoint (prefix, file or folder), graph, or dump")
     parser.add_argument("--arch", help="the network it must hold; default: recognised")
     parser.add_argument("--scope", help="the network's variable scope; default: found")
     parser.add_argument(
         "--convention",
         choices=CONVENTIONS,
-        help="where strides sit and how the root pool pads; default: slim's",
+        help="where strides sit and how the root pool pads; default: the graph's, or slim's",
     )
     parser.add_argument("--weights", choices=WEIGHTS, default="model", help="ema: the averages")
     parser.add_argument("--step", type=int, help="which checkpoint of a folder; default: latest")

@@ -8,6 +8,7 @@ import argparse
 import _cli
 
 from slim_resnet import arch as arch_lib
+from slim_resnet.spec import CONVENTIONS, FORMS
 
 
 def parse() -> argparse.Namespace:
@@ -19,8 +20,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, help="default: any")
     parser.add_argument("--output-stride", type=int, help="keep this resolution by atrous rates")
     parser.add_argument("--training", action="store_true", help="batch norms in training mode")
-    parser.add_argument("--convention", choices=arch_lib.CONVENTIONS, help="default: its own")
-    parser.add_argument("--form", choices=arch_lib.FORMS, help="of ResNeXt units")
+    parser.add_argument("--convention", choices=CONVENTIONS, help="default: its own")
+    parser.add_argument("--form", choices=FORMS, help="of ResNeXt units")
     parser.add_argument(
         "--output-dir", help="write graph.pb, graph.pbtxt, model.meta and TensorBoard events here"
     )

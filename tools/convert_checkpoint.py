@@ -72,6 +72,7 @@ def main() -> int:
 
 def verified(ckpt, args: argparse.Namespace, progress) -> bool:
     """float64 decides; float32 is what users will run, and is reported."""
+    ckpt.check_sums()
     # All but Keras's files hold what our torch module computes.
     target = "keras" if args.to == "keras" else "torch"
     reports = [

@@ -11,7 +11,7 @@ import argparse
 import _cli
 
 import converters
-from converters.checkpoint import open_checkpoint
+from converters.sources import open_source
 
 
 def parse() -> argparse.Namespace:
@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
-    file = open_checkpoint(args.checkpoint, step=args.step)
+    file = open_source(args.checkpoint, step=args.step)
     out = _cli.console
     out.print(
         f"{file.path}: {file.format}, {len(file)} variables, {file.nbytes / 1e6:.1f} MB in "

@@ -14,6 +14,7 @@ import _cli
 import converters
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value
+from slim_resnet.spec import CONVENTIONS
 
 # Deep nets and wide CIFAR nets at small images: the structure is the same, the time is not.
 SIZES = {"imagenet": ((64, 64), (49, 33)), "cifar": ((32, 32), (17, 23))}
@@ -55,9 +56,7 @@ def seeded_checkpoints(name: str):
     from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
 
     own = arch_lib.get(name)
-    conventions = (
-        (own.convention,) if own.kind.preact or own.stem == "cifar" else arch_lib.CONVENTIONS
-    )
+    conventions = (own.convention,) if own.kind.preact or own.stem == "cifar" else CONVENTIONS
     for convention in conventions:
         arch = own.replace(convention=convention)
         weights = {v.name: seeded_value(f"{name}/{v.name}", v.shape) for v in arch.variables}

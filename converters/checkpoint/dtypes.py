@@ -1,4 +1,4 @@
-"""TensorFlow's data types, as data.
+"""TensorFlow's data types, as data, and the values that a TensorProto holds of them.
 
 Source: TensorFlow's `core/framework/types.proto` (the numbers) and `tensor.proto` (the fields).
 """
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.checkpoint.errors import Malformed
+from converters.checkpoint.wire import Message, read_varints
+
+CONTENT = 4  # the field of a TensorProto that holds stored bytes, of any type
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,18 @@ def number_of(dtype: np.dtype) -> int | None:
     return next(
         (n for n, d in _READABLE.items() if d.stored == little and d.name == little.name), None
     )
+
+
+def stored_values(proto: Message, dtype: DType) -> np.ndarray:
+    """The values of a TensorProto, flat, as stored; as many as it holds, whatever its shape.
+
+    Raises:
+        Malformed: the last one is cut short.
+    """
+    if CONTENT in proto or dtype.packed_as_stored:
+        data = b"".join(proto.buffers(CONTENT if CONTENT in proto else dtype.field))
+        if len(data) % dtype.stored.itemsize:
+            raise Malformed("its values are cut short")
+        return np.frombuffer(data, dtype.stored)
+    numbers = read_varints(b"".join(proto.buffers(dtype.field)))
+    return numbers.astype(f"<u{dtype.stored.itemsize}").view(dtype.stored)

@@ -11,6 +11,7 @@ import re
 from difflib import get_close_matches
 
 from converters.checkpoint.errors import CheckpointError, Malformed, blame
+from converters.checkpoint.escapes import unescape
 from converters.checkpoint.files import mapped
 from converters.checkpoint.wire import decode
 
@@ -25,8 +26,6 @@ _V1_SHARD = re.compile(r"(?<!\.data)-(?:\d{5}|\?{5})-of-(\d{5})$")
 _STATE_PATH = re.compile(
     rb"""(?<!\w)model_checkpoint_path[ \t]*:[ \t]*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
 )
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)")
-_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:|\w+://")  # on any machine: C:\..., gs://...
 
 
@@ -92,7 +91,7 @@ def _prefix_in_state(folder: str) -> str:
         match = _STATE_PATH.search(data)
         if match is None:
             raise Malformed("it names no model_checkpoint_path", "give a checkpoint's own prefix")
-        return os.path.join(folder, _inside(folder, decode(_unescape(match[1][1:-1]))))
+        return os.path.join(folder, _inside(folder, decode(unescape(match[1][1:-1]))))
 
 
 def _prefix_of_step(folder: str, step: int) -> str:
@@ -116,18 +115,6 @@ def _inside(folder: str, path: str) -> str:
         )
     path = path.removeprefix(os.path.join(os.path.abspath(folder), ""))
     return steps[-1] if _ABSOLUTE.match(path) else path  # a path of another machine: its last part
-
-
-def _unescape(text: bytes) -> bytes:
-    """Resolve the backslash escapes of a protobuf text string."""
-
-    def resolved(match: re.Match[bytes]) -> bytes:
-        code = match[1]
-        if code[:1].isdigit():
-            return bytes([int(code, 8) & 0xFF])
-        return bytes([int(code[1:], 16)]) if code[:1] == b"x" else _ESCAPED.get(code, code)
-
-    return _ESCAPE.sub(resolved, text)
 
 
 def _prefixes(folder: str) -> list[str]:

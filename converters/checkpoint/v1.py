@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.checkpoint.dtypes import DType, dtype_of
+from converters.checkpoint.dtypes import DType, dtype_of, stored_values
 from converters.checkpoint.errors import Malformed, blame
 from converters.checkpoint.files import mapped
 from converters.checkpoint.slices import (
@@ -24,9 +24,7 @@ from converters.checkpoint.slices import (
 )
 from converters.checkpoint.table import Table
 from converters.checkpoint.tensorfile import TensorFile, Variable
-from converters.checkpoint.wire import Message, read_varints
-
-_CONTENT = 4  # the field of a TensorProto that holds stored bytes, of any type
+from converters.checkpoint.wire import Message
 
 
 def open_v1(prefix: str, files: list[str]) -> TensorFile:
@@ -79,7 +77,7 @@ class _Record:
         saved = Message(value).message(2)
         if saved.string(1) != name:
             raise Malformed(f"its values are marked as those of {saved.string(1)!r}")
-        values = _values(saved.message(3), self.listing.dtype)
+        values = stored_values(saved.message(3), self.listing.dtype)
         if values.size != math.prod(self.shape):
             raise Malformed(f"it holds {values.size} values, which do not fill {list(self.shape)}")
         return values.reshape(self.shape)
@@ -123,14 +121,3 @@ def _variable(parts: list[_Listing]) -> Variable:
     axis, ordered = arrange(shape, [item for part in parts for item in part.slices])
     pieces = tuple(_Record(owners[item], item, size) for item, size in ordered)
     return Variable(dtype, shape, axis, pieces)
-
-
-def _values(proto: Message, dtype: DType) -> np.ndarray:
-    """The values of a TensorProto, flat, as stored."""
-    if _CONTENT in proto or dtype.packed_as_stored:
-        data = b"".join(proto.buffers(_CONTENT if _CONTENT in proto else dtype.field))
-        if len(data) % dtype.stored.itemsize:
-            raise Malformed("its values are cut short")
-        return np.frombuffer(data, dtype.stored)
-    numbers = read_varints(b"".join(proto.buffers(dtype.field)))
-    return numbers.astype(f"<u{dtype.stored.itemsize}").view(dtype.stored)

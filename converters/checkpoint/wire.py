@@ -1,4 +1,4 @@
-"""A tiny reader of the protobuf wire format, bounds-checked.
+"""The protobuf wire format: a tiny reader, bounds-checked, and the encoding of a number.
 
 Source: the protobuf encoding guide; the messages read with it are TensorFlow's
 `tensor_bundle.proto`, `saved_tensor_slice.proto`, `tensor_shape.proto` and `tensor_slice.proto`.
@@ -67,6 +67,16 @@ def read_varints(data: Buffer) -> np.ndarray:
         digits = (octets[starts[rows] + index] & 0x7F).astype(np.uint64)
         values[rows] |= digits << np.uint64(7 * index)
     return values
+
+
+def encode_varint(value: int) -> bytes:
+    """The bytes from which `read_varint` reads `value`, which is not negative."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 class Message:

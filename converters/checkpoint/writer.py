@@ -14,6 +14,7 @@ import numpy as np
 from converters.checkpoint.crc32c import masked_crc32c
 from converters.checkpoint.dtypes import number_of
 from converters.checkpoint.table import MAGIC
+from converters.checkpoint.wire import encode_varint
 from slim_resnet.files import atomic_folder
 
 _BLOCK_SIZE = 1 << 18  # bytes of keys and values in a block, as TensorFlow cuts them
@@ -70,7 +71,7 @@ def _table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     handles = []
 
     def add(block: bytes) -> bytes:
-        handle = _varint(len(out)) + _varint(len(block))
+        handle = encode_varint(len(out)) + encode_varint(len(block))
         out.extend(block + b"\0")  # not compressed
         out.extend(masked_crc32c(block + b"\0").to_bytes(4, "little"))
         return handle
@@ -96,23 +97,14 @@ def _block(entries: list[tuple[bytes, bytes]]) -> bytes:
     restarts = []
     for key, value in entries:
         restarts.append(len(body))
-        body += b"\0" + _varint(len(key)) + _varint(len(value)) + key + value
+        body += b"\0" + encode_varint(len(key)) + encode_varint(len(value)) + key + value
     restarts = restarts or [0]
     return bytes(body) + np.array([*restarts, len(restarts)], "<u4").tobytes()
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
+    return encode_varint(field << 3) + encode_varint(value)
 
 
 def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
+    return encode_varint(field << 3 | 2) + encode_varint(len(content)) + content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import inspect
@@ -12,7 +11,7 @@ from typing import Any
 
 from slim_resnet import arch as arch_lib
 from slim_resnet import resnet_utils
-from slim_resnet.compat import slim, tf
+from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.regression.canonical import FUSED_EPSILON, plain_name
 from slim_resnet.regression.record import Record, RecordError
 
@@ -173,30 +172,13 @@ def rebuild(record: Record, build: Callable, dtype: str = "float32") -> Net:
     with graph.as_default():
         images = tf.placeholder(dtype, _input_shape(record), name=record.info["input"])
         try:
-            with _identity_equality():
+            with identity_equality():
                 result = build(images)
         except Exception as error:  # a builder is the user's: anything may come out of it
             raise RebuildError(
                 f"building the {dtype} network failed: {type(error).__name__}: {error}"
             ) from error
     return Net(graph, images, _named_tensors(result))
-
-
-@contextlib.contextmanager
-def _identity_equality():
-    """Has `==` of tensors and variables mean identity, as it did when legacy code was written.
-
-    Building a deep net is twice as fast that way, too: slim looks variables up in lists.
-    """
-    with tf.Graph().as_default():
-        probe = tf.zeros([])
-        elementwise = (probe == probe) is not True
-    tf.disable_tensor_equality()
-    try:
-        yield
-    finally:
-        if elementwise:
-            tf.enable_tensor_equality()
 
 
 def is_imported(record: Record) -> bool:

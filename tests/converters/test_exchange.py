@@ -90,7 +90,9 @@ def slim_logits(arch, values, images):
         ("torchvision", "resnext_v1_50", "resnext50_32x4d"),
         ("torchvision", "resnet_v1_50", "resnet50"),
         ("timm", "resnext_v1_50", "resnext50_32x4d"),
-        ("torchvision", "resnext_v1_101_32x8d", "resnext101_32x8d"),
+        pytest.param(
+            "torchvision", "resnext_v1_101_32x8d", "resnext101_32x8d", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_their_weights_to_slim_and_back(library, name, model, their_model, tmp_path):
@@ -283,6 +285,7 @@ def test_a_file_without_classes(tmp_path):
         ("bad.safetensors", "timm", "resnet_v1_18", "cannot be read as weights"),
         ("bad.keras", "keras", "resnet_v1_18", "cannot be read as weights"),
         ("bad.weights.h5", "keras", "resnet_v1_18", "cannot be read as weights"),
+        ("dump.pth", "torch", "resnet_v1_18", "as weights: it is of the format npz"),
         ("net.pth", "jax", "resnet_v1_18", "unknown source 'jax'"),
     ],
 )
@@ -290,6 +293,9 @@ def test_files_that_do_not_fit(name, source, arch, message, small, tmp_path):
     if name == "net.pth":
         state = to_state(small, "torch")
         torch.save({n: torch.from_numpy(v) for n, v in state.items()}, tmp_path / name)
+    elif name == "dump.pth":
+        with open(tmp_path / name, "wb") as file:
+            np.savez(file, **{"conv1.weight": np.ones(1)})
     elif name.startswith("bad"):
         (tmp_path / name).write_bytes(b"not weights" * 9)
     with pytest.raises(ValueError, match=message):

@@ -17,9 +17,10 @@ from converters.exchange import to_state
 from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
-from slim_resnet.arch import Arch
 from slim_resnet.compat import tf
+from slim_resnet.network import Arch
 from slim_resnet.regression.record import seeded_value
+from slim_resnet.spec import Stage
 
 # Other batches and sizes than the writers' example: even, odd, and feature maps of size 1.
 SHAPES = ((1, 64, 64), (3, 47, 33), (2, 7, 8))
@@ -54,7 +55,7 @@ def seeded(arch):
 
 def tiny(convention, **changes):
     """A ResNeXt of two short blocks: every kind of unit, and the root pool, in little time."""
-    stages = (arch_lib.Stage(2, 16, 8, 2), arch_lib.Stage(2, 32, 16, 1))
+    stages = (Stage(2, 16, 8, 2), Stage(2, 32, 16, 1))
     arch = arch_lib.get("resnext_v1_50", num_classes=10, stages=stages, cardinality=4)
     return seeded(arch.replace(name="tiny", convention=convention, **changes))
 

@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 
 from slim_resnet import arch as arch_lib
+from slim_resnet.network import Arch
+from slim_resnet.spec import Stage, stage_width
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,8 @@ def test_option_a_has_no_parameters_in_its_shortcuts():
 
 def test_grouping_divides_the_weights():
     def weights(cardinality):
-        stage = arch_lib.Stage(1, 256, 128, 1)
-        arch = arch_lib.Arch("x", "resnext_v1", "bottleneck_v1", (stage,), cardinality)
+        stage = Stage(1, 256, 128, 1)
+        arch = Arch("x", "resnext_v1", "bottleneck_v1", (stage,), cardinality)
         return next(v for v in arch.variables if v.name.endswith("conv2/weights")).shape
 
     assert weights(1) == (3, 3, 128, 128)  # 147,456 weights
@@ -69,9 +71,9 @@ def test_grouping_divides_the_weights():
 
 
 def test_stage_width_of_the_paper():
-    assert [arch_lib.stage_width(p, 32, 4) for p in (64, 128, 256, 512)] == [128, 256, 512, 1024]
-    assert arch_lib.stage_width(64, 32, 8) == 256
-    assert arch_lib.stage_width(64, 64, 4) == 256
+    assert [stage_width(p, 32, 4) for p in (64, 128, 256, 512)] == [128, 256, 512, 1024]
+    assert stage_width(64, 32, 8) == 256
+    assert stage_width(64, 64, 4) == 256
 
 
 def test_conventions_place_the_stride():
@@ -102,10 +104,10 @@ def test_output_stride_turns_strides_into_rates():
 
 def test_json_round_trip():
     arch = arch_lib.get("resnext_v1_101", num_classes=None, convention="torchvision")
-    assert arch_lib.Arch.from_json(arch.to_json()) == arch
+    assert Arch.from_json(arch.to_json()) == arch
     for broken in ("", "[]", "{}", '{"name": "x", "stages": [{"depth": 1}]}', "null"):
         with pytest.raises(ValueError, match="not the description"):
-            arch_lib.Arch.from_json(broken)
+            Arch.from_json(broken)
 
 
 def test_unknown_names_are_answered_with_near_ones():
@@ -119,4 +121,4 @@ def test_unknown_names_are_answered_with_near_ones():
 
 def test_cardinality_must_divide_the_width():
     with pytest.raises(ValueError, match="cardinality 32 does not divide the 100 channels"):
-        dataclasses.replace(arch_lib.get("resnext_v1_50"), stages=(arch_lib.Stage(1, 256, 100, 1),))
+        dataclasses.replace(arch_lib.get("resnext_v1_50"), stages=(Stage(1, 256, 100, 1),))

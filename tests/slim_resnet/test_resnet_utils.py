@@ -15,7 +15,9 @@ from slim_resnet.compat import slim, tf
 DROP_IN = """
 import importlib, sys, unittest
 import slim_resnet.resnet_utils, slim_resnet.resnet_v1, slim_resnet.resnet_v2
+import tensorflow.compat.v1 as tf
 import tf_slim.nets
+tf.disable_tensor_equality()  # as in TensorFlow 1, and twice as fast
 for name in ("resnet_utils", "resnet_v1", "resnet_v2"):
     ours = getattr(slim_resnet, name)
     setattr(tf_slim.nets, name, ours)

@@ -167,7 +167,7 @@ def test_unknown_channels_and_both_stride_and_rate_are_refused():
 
 def test_block_of_the_paper():
     block = resnext_v1.resnext_v1_block("block2", base_depth=128, num_units=4, stride=2)
-    unit = {"depth": 512, "depth_bottleneck": 256, "cardinality": 32}
+    unit = {"depth": 512, "depth_bottleneck": 256, "cardinality": 32, "form": "grouped"}
     assert block.args == [{**unit, "stride": 1}] * 3 + [{**unit, "stride": 2}]
 
 

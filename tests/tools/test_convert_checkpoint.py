@@ -89,6 +89,16 @@ def test_every_end_point_is_printed_on_request(tool, data, tmp_path):
         assert name in found.stdout
 
 
+@pytest.fixture(scope="module")
+def another(tmp_path_factory):
+    """A checkpoint of another network."""
+    from converters.checkpoint.writer import write_bundle
+
+    prefix = tmp_path_factory.mktemp("another") / "vgg_16.ckpt"
+    write_bundle(prefix, {"vgg_16/conv1/conv1_1/weights": np.zeros((3, 3, 3, 64), np.float32)})
+    return prefix
+
+
 @pytest.fixture
 def checkpoint(data, tmp_path):
     """A copy of a real checkpoint that a test may break, and its prefix."""
@@ -110,11 +120,19 @@ def remove_data(prefix):
     prefix.with_name(prefix.name + ".data-00000-of-00001").unlink()
 
 
+def flip_a_bit(prefix):
+    path = prefix.with_name(prefix.name + ".data-00000-of-00001")
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "args", "message"),
     [
         (truncate, [], "model.ckpt-60.data-00000-of-00001"),
         (damage_index, [], "model.ckpt-60.index"),
+        (flip_a_bit, [], "checksum"),
         (remove_data, [], "model.ckpt-60.data-00000-of-00001"),
         (None, ["--arch", "resnet_v1_101"], "detected: resnet_v1, 3-4-6-3 units"),
         (None, ["--arch", "resnet_v1_50"], "bottlenecks 4-8-16-32"),
@@ -140,15 +158,14 @@ def test_bad_input_is_one_sentence_and_no_file(tool, checkpoint, tmp_path, damag
     ("source", "output", "message"),
     [
         ("missing/model.ckpt-1", "x.pt", "missing"),
-        ("resnext_cifar", "x.pt", "no slim ResNet in it"),
+        ("another", "x.pt", "no slim ResNet in it"),
         ("slim_v1/v2", "x.onnx", "ends in .safetensors or .pt"),
         ("slim_v1/v2", "no/folder/x.pt", "does not exist: make it first"),
     ],
 )
-def test_what_cannot_be_read_or_written(tool, data, tmp_path, source, output, message):
-    found = tool(
-        "convert_checkpoint", data / source, "--to", "torch", "--output", tmp_path / output
-    )
+def test_what_cannot_be_read_or_written(tool, data, another, tmp_path, source, output, message):
+    path = another if source == "another" else data / source
+    found = tool("convert_checkpoint", path, "--to", "torch", "--output", tmp_path / output)
     assert found.returncode == 2
     assert message in found.stderr
     assert found.stderr.count("\n") == 1
@@ -219,8 +236,8 @@ def test_inspect_needs_no_framework(data):
         assert fact in found.stdout
 
 
-def test_inspect_another_network(tool, data):
-    found = tool("inspect_checkpoint", data / "resnext_cifar")
+def test_inspect_another_network(tool, another):
+    found = tool("inspect_checkpoint", another)
     assert found.returncode == 1
     assert "not recognised" in found.stdout
 
@@ -253,3 +270,31 @@ def test_a_pickle_is_never_executed(tmp_path):
     with pytest.raises(converters.CheckpointError):
         torch_model.load(tmp_path / "x.pt")
     assert not (tmp_path / "boom").exists()
+
+
+def test_torchvision_to_slim_and_back_bit_for_bit(tool, tmp_path):
+    import torch
+
+    from converters import torch_model
+    from slim_resnet import arch as arch_lib
+
+    # our module has torchvision's names, see tests/converters/test_exchange.py for their classes
+    arch = arch_lib.get("resnet_v1_18", num_classes=7, convention="torchvision")
+    state = torch_model.ResNet(arch).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    there = tool(
+        "convert_checkpoint", tmp_path / "weights.pth", "--from", "torchvision",
+        "--arch", "resnet_v1_18", "--to", "slim", "--output", tmp_path / "model.ckpt",
+    )  # fmt: skip
+    assert (there.returncode, there.stderr) == (0, "")
+    assert "(verified)" in there.stdout
+    args = ("convert_checkpoint", tmp_path / "model.ckpt", "--to", "torchvision", "--no-verify")
+    refused = tool(*args, "--output", tmp_path / "back.pth")
+    assert refused.returncode == 2
+    assert "slim" in refused.stderr
+    back = tool(*args, "--convention", "torchvision", "--output", tmp_path / "back.pth")
+    assert (back.returncode, back.stderr) == (0, "")
+    found = torch.load(tmp_path / "back.pth", weights_only=True)
+    for name, value in state.items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(found[name], value), name

@@ -1,4 +1,4 @@
-"""The two algorithms below the formats, against published vectors and a plain reference."""
+"""The algorithms below the formats, against published vectors and plain references."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from handmade import snappy
 
 from converters.checkpoint.crc32c import crc32c, masked_crc32c
 from converters.checkpoint.errors import Malformed
+from converters.checkpoint.escapes import unescape
 from converters.checkpoint.snappy import decompress
 
 
@@ -120,3 +121,17 @@ def test_snappy_survives_noise():
             stream[at] = rng.integers(256)
         with suppress(Malformed):
             assert len(decompress(stream)) <= 64 / 3 * len(stream)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb"a\n\t\v\\\"", b'a\n\t\v\\"'),
+        (rb"\7\101\1012\x41\x4g", b"\x07AA2A\x04g"),
+        (rb"\777", b"\xff"),
+        (rb"\8\x\q", b"8xq"),
+        (b"\\\n", b"\n"),
+    ],
+)
+def test_unescape(text, value):
+    assert unescape(text) == value

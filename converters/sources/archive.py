@@ -1,0 +1,41 @@
+"""Zip files, whose sizes are checked before anything is unpacked.
+
+Source: PKWARE's APPNOTE.TXT, as Python's `zipfile` reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import Counter
+
+from converters.checkpoint.errors import Malformed
+from converters.sources.source_file import check_expansion
+
+
+def open_archive(path: str) -> zipfile.ZipFile:
+    """A zip that holds every name once, and unpacks to what its size justifies.
+
+    Raises:
+        Malformed: it does not; what `zipfile` raises of a damaged file passes.
+    """
+    archive = zipfile.ZipFile(path)
+    for name, count in Counter(archive.namelist()).items():
+        if count > 1:
+            raise Malformed(f"it holds {count} files called {name!r}")
+    check_expansion(sum(info.file_size for info in archive.infolist()), os.path.getsize(path))
+    return archive
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The content of one file in a zip, as long as the zip says and of the right checksum.
+
+    Raises:
+        Malformed: it is shorter or longer; what `zipfile` raises of a damaged file passes.
+    """
+    size = archive.getinfo(name).file_size
+    with archive.open(name) as file:
+        content = file.read(size)
+        if len(content) != size or file.read(1):
+            raise Malformed(f"its part {name!r} is not as long as it should be")
+    return content

@@ -1,0 +1,242 @@
+"""Facts of graphs that today's TensorFlow builds are the fields of the Arch behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from converters.sources import CheckpointError, graph_facts, graph_for
+from converters.sources.facts import NormFact, Window
+
+CASES = [
+    ("resnet_v1_18", {}),
+    ("resnet_v1_18", {"convention": "torchvision"}),
+    ("resnet_v1_18", {"output_stride": 16}),
+    ("resnet_v1_50", {"output_stride": 8, "convention": "torchvision"}),
+    ("resnext_v1_50", {"output_stride": 8, "batch_norm_epsilon": 1e-3}),
+    ("resnet_v2_50", {"output_stride": 16}),
+    ("resnet_cifar_20_b", {}),
+    ("resnext_29_8x64d", {}),
+    ("resnext_cifar", {}),
+]
+
+
+def unknowing(arch):
+    """`arch` as its weights alone tell it."""
+    changes = {"output_stride": None, "batch_norm_epsilon": 0.5}
+    if arch.has_root_pool:
+        changes["convention"] = "slim"
+    return arch.replace(**changes)
+
+
+@pytest.mark.parametrize(("name", "changes"), CASES)
+def test_read_back(narrow, save_meta, name, changes):
+    if name == "resnext_cifar":
+        from slim_resnet.arch import resnext_cifar
+
+        arch = resnext_cifar(2, 4)
+    else:
+        arch = narrow(name, base=2, **changes)
+    facts = graph_facts(graph_for(save_meta(arch)))
+    assert facts.apply(unknowing(arch)) == arch
+    groups = {conv.groups for conv in facts.convs if conv.window.kernel == (3, 3)}
+    if arch.form == "grouped":
+        assert groups - {None} == {arch.cardinality}
+
+
+@pytest.mark.parametrize("arguments", [{"dtype": "float64"}, {"is_training": True}])
+def test_read_back_from_other_graphs(narrow, save_meta, arguments):
+    arch = narrow("resnet_v1_18", base=2, convention="torchvision", batch_norm_epsilon=1e-4)
+    facts = graph_facts(graph_for(save_meta(arch, **arguments)))
+    assert facts.apply(unknowing(arch)) == arch
+
+
+@pytest.fixture(scope="module")
+def slim_net(narrow, save_meta):
+    """An Arch, the bytes of its graph and a function that reads them after an edit."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    arch = narrow("resnet_v1_18", base=2)
+    path = save_meta(arch)
+    content = path.read_bytes()
+
+    def apply(edit=lambda nodes: None, like=arch, **arguments):
+        meta = meta_graph_pb2.MetaGraphDef.FromString(content)
+        edit({node.name: node for node in meta.graph_def.node})
+        path.write_bytes(meta.SerializeToString())
+        return graph_facts(graph_for(path)).apply(like, **arguments)
+
+    return arch, apply
+
+
+UNIT = "resnet_v1_18_narrow/block1/unit_2/basic_v1"
+
+
+def set_strides(op, value):
+    def edit(nodes):
+        nodes[op].attr["strides"].list.i[1:3] = value
+
+    return edit
+
+
+def set_epsilon(nodes):
+    nodes[f"{UNIT}/conv1/BatchNorm/FusedBatchNormV3"].attr["epsilon"].f = 0.25
+
+
+def set_dilations(nodes):
+    nodes[f"{UNIT}/conv2/Conv2D"].attr["dilations"].list.i[1:3] = [3, 3]
+
+
+def set_padding(op, value):
+    def edit(nodes):
+        nodes[op].attr["padding"].s = value
+
+    return edit
+
+
+def set_pool(nodes):
+    nodes["resnet_v1_18_narrow/pool1/MaxPool"].op = "AvgPool"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (set_strides(f"{UNIT}/conv2/Conv2D", [2, 2]), f"{UNIT}/conv2/Conv2D has kernel"),
+        (set_strides(f"{UNIT}/conv1/Conv2D", [2, 1]), f"{UNIT}/conv1/Conv2D has kernel"),
+        (
+            set_strides("resnet_v1_18_narrow/block1/unit_1/basic_v1/conv1/Conv2D", [2, 2]),
+            "block1/unit_1/basic_v1/conv1/Conv2D has its stride where the convention 'slim'",
+        ),
+        (set_strides("resnet_v1_18_narrow/conv1/Conv2D", [4, 4]), "conv1/Conv2D has kernel"),
+        (set_epsilon, "several epsilons: .* and .*/conv1/BatchNorm/FusedBatchNormV3 0.25"),
+        (set_dilations, "after .* the rate of atrous convolution goes from 3 to 1"),
+        (set_padding(f"{UNIT}/conv2/Conv2D", b"VALID"), f"{UNIT}/conv2/Conv2D has kernel"),
+        (set_padding(f"{UNIT}/conv1/Conv2D", b"SAME"), f"{UNIT}/conv1/Conv2D has kernel"),
+        (set_padding(f"{UNIT}/conv1/Conv2D", b"HALF"), "unknown padding 'HALF'"),
+        (set_padding("resnet_v1_18_narrow/pool1/MaxPool", b"VALID"), "neither slim's nor torch"),
+        (set_pool, "the root's pooling .*/pool1/MaxPool is a AvgPool"),
+    ],
+)
+def test_what_no_arch_can_say(slim_net, edit, message):
+    arch, apply = slim_net
+    with pytest.raises(CheckpointError, match=message):
+        apply(edit)
+    assert apply() == arch
+
+
+def test_another_network(slim_net, narrow):
+    arch, apply = slim_net
+    with pytest.raises(CheckpointError, match="no convolution in its graph reads"):
+        apply(like=narrow("resnet_v1_50", base=2))
+    with pytest.raises(CheckpointError, match="reads elsewhere/block1"):
+        apply(scope="elsewhere")
+    assert apply(scope="resnet_v1_18_narrow") == arch
+
+
+def test_several_networks(narrow, tmp_path):
+    from slim_resnet import graph
+    from slim_resnet.compat import tf
+
+    arch = narrow("resnet_cifar_20", base=2)
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, None, None, 3])
+        for scope in ("a", "b"):
+            graph.build(arch, images, scope=scope)
+        graph.build(arch, images, scope="a", reuse=True, is_training=True)
+        tf.train.export_meta_graph(str(tmp_path / "m.meta"))
+    facts = graph_facts(graph_for(tmp_path / "m"))
+    with pytest.raises(CheckpointError, match="several networks; choose a scope of a, b"):
+        facts.apply(arch)
+    assert facts.apply(arch, scope="a") == facts.apply(arch, scope="b") == arch
+
+
+# -- single operations ----------------------------------------------------------------------------
+
+
+def facts_of(tmp_path, build):
+    from slim_resnet.compat import tf
+
+    with tf.Graph().as_default():
+        build(tf)
+        tf.train.export_meta_graph(str(tmp_path / "m.meta"))
+    return graph_facts(graph_for(tmp_path / "m"))
+
+
+@pytest.mark.parametrize("size", [None, 15])
+def test_atrous_by_space_to_batch(tmp_path, size):
+    """What TensorFlow 1.x makes of a rate; a known image size makes its paddings longer."""
+
+    def build(tf):
+        weights = tf.get_variable("w", [3, 3, 4, 4], use_resource=False)
+        tf.nn.with_space_to_batch(
+            tf.placeholder(tf.float32, [None, size, size, 4]),
+            [2, 2],
+            "SAME",
+            lambda x, num_spatial_dims, padding: tf.nn.conv2d(x, weights, 1, padding),
+            filter_shape=[3, 3],
+        )
+
+    (conv,) = facts_of(tmp_path, build).convs
+    assert conv.weights == "w"
+    assert conv.window == Window((3, 3), rate=(2, 2), pads=((2, 2), (2, 2)))
+    assert conv.window.padding_per_side == 2
+
+
+def test_explicit_paddings_and_layouts(tmp_path):
+    def build(tf):
+        images = tf.placeholder(tf.float32, [None, 4, 9, 9])
+        weights = tf.get_variable("w", [3, 5, 4, 4])
+        padded = tf.pad(images, [[0, 0], [0, 0], [1, 0], [0, 2]])
+        pads = [[0, 0], [0, 0], [1, 1], [2, 2]]
+        tf.nn.conv2d(padded, weights, [1, 1, 1, 2], pads, data_format="NCHW")
+
+    (conv,) = facts_of(tmp_path, build).convs
+    assert conv.window == Window((3, 5), (1, 2), pads=((2, 1), (2, 4)))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_only_zeros_are_padding_of_a_convolution(tmp_path, value):
+    def build(tf):
+        images = tf.placeholder(tf.float32, [None, 9, 9, 4])
+        padded = tf.raw_ops.PadV2(
+            input=images, paddings=[[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=value
+        )
+        tf.nn.conv2d(padded, tf.get_variable("w", [3, 3, 4, 4]), 2, "VALID")
+
+    (conv,) = facts_of(tmp_path, build).convs
+    assert conv.window.padding_per_side == (1 if value == 0 else 0)
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (Window((3, 3), padding="SAME"), 1),
+        (Window((3, 3), rate=(4, 4), padding="SAME"), 4),
+        (Window((3, 3), (2, 2), padding="SAME"), None),  # the image's size decides
+        (Window((1, 1), (2, 2), padding="SAME"), 0),
+        (Window((2, 2), padding="SAME"), None),
+        (Window((3, 3), pads=((1, 1), (1, 2))), None),
+        (Window((3, 3), padding="SAME", pads=((1, 1), (1, 1))), 2),
+    ],
+)
+def test_padding_per_side(window, expected):
+    assert window.padding_per_side == expected
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "expected", "nominal"),
+    [(1e-3, 0.5, 1e-3), (1.001e-5, 0.5, 1e-5), (1.001e-5, 1e-6, 1e-6), (1e-5, 0.5, 1e-5)],
+)
+def test_nominal_epsilon(epsilon, expected, nominal):
+    assert NormFact("n", epsilon, ()).nominal_epsilon(expected) == nominal
+
+
+def test_float32_epsilons_are_their_shortest_decimals(tmp_path):
+    def build(tf):
+        x = tf.placeholder(tf.float32, [None, 9, 9, 4])
+        x = tf.nn.conv2d(x, tf.get_variable("w", [1, 1, 4, 4]), 1, "SAME")
+        gamma = tf.get_variable("gamma", [4])
+        tf.nn.batch_normalization(x, gamma, gamma, gamma, gamma, np.float32(0.001))
+        tf.nn.fused_batch_norm(x, gamma, gamma, gamma, gamma, 0.001, is_training=False)
+
+    assert [norm.epsilon for norm in facts_of(tmp_path, build).norms] == [0.001, 0.001]

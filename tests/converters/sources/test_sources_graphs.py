@@ -1,0 +1,179 @@
+"""Frozen graphs, SavedModels and checkpoints of one network hold the same arrays."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import converters
+from converters.sources import CheckpointError, graph_facts, graph_for, open_source
+
+KINDS = {
+    "v1": "tf-v1",
+    "sharded": "tf-v2",
+    "frozen.pb": "frozen-graph",
+    "saved_model": "saved-model",
+    "saved_model/saved_model.pb": "saved-model",
+}
+
+
+def assert_same(found, expected):
+    for name, array in expected.items():
+        assert found.shape(name) == found[name].shape == array.shape, name
+        assert found.dtype(name) == found[name].dtype == array.dtype, name
+        assert found[name].tobytes() == array.tobytes(), name
+        assert not found[name].flags.writeable
+
+
+@pytest.mark.parametrize("net", ["slim_v1", "slim_v2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_arrays(data, net, kind):
+    ckpt = converters.load_checkpoint(data / net / "v2")
+    expected = {ckpt.full_name(name): array for name, array in ckpt.stored().items()}
+    found = open_source(data / net / kind)
+    assert found.format == KINDS[kind]
+    assert found.path == str(data / net / kind) or found.format.startswith("tf")
+    assert_same(found, expected)
+    if not found.format.startswith("tf"):
+        assert set(found) == set(expected)
+        assert found.nbytes == sum(array.nbytes for array in expected.values())
+        assert "267 arrays" in repr(found) or net == "slim_v2"
+
+
+@pytest.mark.parametrize("kind", ["frozen.pb", "inference.meta", "saved_model"])
+@pytest.mark.parametrize("net", ["slim_v1", "slim_v2"])
+def test_facts_of_the_recorded_graphs(data, net, kind):
+    facts = graph_facts(graph_for(data / net / kind))
+    arch = converters.load_checkpoint(data / net / "v2").arch
+    assert facts.apply(arch) == arch
+    assert facts.apply(arch.replace(batch_norm_epsilon=1e-3)) == arch
+    assert (arch.convention, arch.output_stride, arch.batch_norm_epsilon) == ("slim", None, 1e-5)
+    assert {norm.epsilon for norm in facts.norms} == {1.001e-5}
+    strides = [conv.window.stride for conv in facts.convs]
+    assert strides.count((2, 2)) == 4  # the root's, and one in each of three blocks
+
+
+def test_the_meta_beside_a_checkpoint(data, tmp_path):
+    for file in (data / "slim_v1/v2").iterdir():
+        shutil.copy(file, tmp_path)
+    assert graph_for(tmp_path) is None
+    shutil.copy(data / "slim_v1/inference.meta", tmp_path / "model.ckpt-60.meta")
+    for path in (tmp_path, tmp_path / "model.ckpt-60", tmp_path / "model.ckpt-60.index"):
+        assert graph_for(path).path == str(tmp_path / "model.ckpt-60.meta")
+    assert graph_for(tmp_path, step=60)
+
+
+def test_an_unknown_name_or_step(data):
+    found = open_source(data / "slim_v1/saved_model")
+    assert "nothing" not in found
+    with pytest.raises(KeyError):
+        found["nothing"]
+    with pytest.raises(CheckpointError, match="only a folder of checkpoints has steps"):
+        open_source(data / "slim_v1/frozen.pb", step=60)
+
+
+# -- made by today's TensorFlow -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["frozen.pb", "frozen.pbtxt", "saved", "saved/saved_model.pb"])
+def test_a_small_net(small, name):
+    arrays, folder = small
+    assert_same(open_source(folder / name), arrays)
+    graph_facts(graph_for(folder / name))
+
+
+def test_text_is_read_as_its_binary_form(small):
+    _, folder = small
+    text, binary = (open_source(folder / name) for name in ("frozen.pbtxt", "frozen.pb"))
+    assert set(text) == set(binary)
+    one, other = (graph_facts(graph_for(file.path)) for file in (text, binary))
+    assert (one.convs, one.pools, one.norms) == (other.convs, other.pools, other.norms)
+
+
+def test_a_batch_norm_that_is_not_fused(narrow, tmp_path):
+    from slim_resnet import graph
+    from slim_resnet.compat import tf
+
+    with tf.Graph().as_default() as built, tf.Session() as session:
+        images = tf.placeholder(tf.float64, [None, None, None, 3])
+        net, _ = graph.build(narrow("resnet_cifar_20", base=2), images, scope="net")
+        session.run(tf.global_variables_initializer())
+        arrays = session.run({v.op.name: v for v in tf.global_variables()})
+        frozen = tf.graph_util.convert_variables_to_constants(
+            session, built.as_graph_def(), [net.op.name]
+        )
+    (tmp_path / "f.pb").write_bytes(frozen.SerializeToString())
+    found = open_source(tmp_path / "f.pb")
+    assert set(found) == set(arrays)
+    assert_same(found, arrays)
+
+
+def test_a_saved_model_that_is_frozen(small, tmp_path):
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    arrays, folder = small
+    saved = saved_model_pb2.SavedModel()
+    definition = graph_pb2.GraphDef.FromString((folder / "frozen.pb").read_bytes())
+    saved.meta_graphs.add().graph_def.CopyFrom(definition)
+    (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    assert_same(open_source(tmp_path), arrays)
+
+
+def edited(folder, tmp_path, edit):
+    """The frozen graph after `edit` of its nodes by name."""
+    from tensorflow.core.framework import graph_pb2
+
+    definition = graph_pb2.GraphDef.FromString((folder / "frozen.pb").read_bytes())
+    edit({node.name: node for node in definition.node})
+    (tmp_path / "f.pb").write_bytes(definition.SerializeToString())
+    return tmp_path / "f.pb"
+
+
+def test_left_out_repetitions(small, tmp_path):
+    """TensorFlow writes a constant of equal values once, and none for zeros."""
+
+    def edit(nodes):
+        ones = nodes["net/conv1/BatchNorm/gamma"].attr["value"].tensor
+        ones.ClearField("tensor_content")
+        ones.float_val[:] = [2.5, 1.5]
+        nodes["net/conv1/BatchNorm/beta"].attr["value"].tensor.ClearField("tensor_content")
+
+    found = open_source(edited(small[1], tmp_path, edit))
+    gamma = found["net/conv1/BatchNorm/gamma"]
+    assert gamma[0] == 2.5
+    assert np.all(gamma[1:] == 1.5)
+    assert not found["net/conv1/BatchNorm/beta"].any()
+
+
+def test_folded_batch_norms_are_named(small, tmp_path):
+    name = "net/conv1/BatchNorm/FusedBatchNormV3"
+
+    def fold(nodes):
+        nodes[name].op = "BiasAdd"
+
+    def compute(nodes):
+        nodes[name].input[1] = "images"
+
+    with pytest.raises(CheckpointError, match=f"{name}' is folded into the convolution .*; freeze"):
+        open_source(edited(small[1], tmp_path, fold))
+    with pytest.raises(CheckpointError, match=f"the gamma of its batch norm '{name}' is computed"):
+        open_source(edited(small[1], tmp_path, compute))
+
+
+def test_a_graph_without_weights(small, tmp_path):
+    from slim_resnet.compat import tf
+
+    _, folder = small
+    with tf.Graph().as_default() as built:
+        tf.train.import_meta_graph(str(folder / "model.meta"))
+        (tmp_path / "graph.pb").write_bytes(built.as_graph_def().SerializeToString())
+    with pytest.raises(CheckpointError, match="layers read variables, .* give that checkpoint"):
+        open_source(tmp_path / "graph.pb")
+    (tmp_path / "empty.pb").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        open_source(tmp_path / "empty.pb")
+    with pytest.raises(CheckpointError, match="no convolution"):
+        graph_facts(graph_for(tmp_path / "empty.pb"))

@@ -1,0 +1,156 @@
+"""Files that are refused, each in a sentence that begins with the file."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from converters.sources import CheckpointError, open_source
+
+
+def refuse(path, message):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        open_source(path)
+    assert str(caught.value).startswith(str(path))
+    assert not re.search(r"\n|\.\.$", str(caught.value))
+
+
+def test_pickles_are_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", a=np.array([{}, []], dtype=object))
+    refuse(tmp_path / "d.npz", "variable 'a': it is a pickled object")
+    np.savez(tmp_path / "e.npz", a=np.array(["text"]))
+    refuse(tmp_path / "e.npz", "variable 'a': it has values of type <U4, not numbers")
+
+
+def zip_with(path, content, name="a.npy"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+
+
+def npy(shape, dtype="<f4", values=b""):
+    header = json.dumps({"descr": dtype, "fortran_order": False, "shape": "@"})
+    header = header.replace('"@"', repr(shape)).replace("false", "False").encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + values
+
+
+def test_zip_bombs_are_refused(tmp_path):
+    size = 1 << 26
+    zip_with(tmp_path / "b.npz", npy((size // 4,), values=bytes(size)))
+    assert (tmp_path / "b.npz").stat().st_size < 1 << 17
+    refuse(tmp_path / "b.npz", "unpacks to 67.* bytes, more than 32 times its size; save it again")
+    zip_with(tmp_path / "b.keras", bytes(size), "model.weights.h5")
+    refuse(tmp_path / "b.keras", "more than 32 times its size")
+    zip_with(tmp_path / "b.pt", bytes(size), "b/data.pkl")
+    refuse(tmp_path / "b.pt", "more than 32 times its size")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (npy((1 << 60,)), "its shape needs"),
+        (npy((-4,)), "impossible shape"),
+        (npy((4,), values=bytes(15)), "its shape needs 16 bytes, it takes 15"),
+        (npy((4,), values=bytes(17)), "its shape needs 16 bytes, it takes 17"),
+        (npy((4,), "nonsense"), "cannot be read"),
+        (npy((4,), "<f4", bytes(16)).replace(b"\x01\x00", b"\x09\x00", 1), "version of .npy"),
+        (b"", "cannot be read"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 9999, "cannot be read"),
+    ],
+)
+def test_absurd_arrays_in_npz(tmp_path, content, message):
+    zip_with(tmp_path / "d.npz", content)
+    refuse(tmp_path / "d.npz", message)
+
+
+def test_two_members_of_one_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("a.npy", npy((0,)))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a.npy", npy((0,)))
+    refuse(tmp_path / "d.npz", "holds 2 files called 'a.npy'")
+
+
+@pytest.mark.parametrize("name", ["d.npz", "d.h5"])
+def test_two_arrays_of_one_name(tmp_path, name):
+    if name == "d.npz":
+        np.savez(tmp_path / name, **{"a": np.ones(1), "a:0": np.ones(1)})
+    else:
+        with h5py.File(tmp_path / name, "w") as file:
+            file["a"] = file["a:0"] = np.ones(1)
+    refuse(tmp_path / name, "holds two arrays called 'a'")
+
+
+def test_zips_of_other_things(tmp_path):
+    zip_with(tmp_path / "d.zip", b"text", "readme.txt")
+    refuse(tmp_path / "d.zip", "zip of no kind that holds weights")
+
+
+def test_hdf5_must_hold_its_values(tmp_path):
+    path = tmp_path / "d.h5"
+
+    def write(make):
+        with h5py.File(path, "w") as file:
+            make(file)
+
+    write(lambda f: f.create_dataset("a", (1 << 40,), "f4"))
+    refuse(path, "more than 32 times its size")
+    write(lambda f: f.create_dataset("a", (1 << 50,), "f4", chunks=(1 << 10,), compression="gzip"))
+    refuse(path, "more than 32 times its size")
+    write(lambda f: f.create_dataset("a", data=np.zeros(1 << 24), compression="gzip"))
+    refuse(path, "more than 32 times its size")
+    write(lambda f: f.create_dataset("a", data="text"))
+    refuse(path, "values of type object")
+    write(lambda f: f.create_dataset("a", data=h5py.Empty("f4")))
+    refuse(path, "'/a' is empty")
+    write(lambda f: f.create_dataset("a", (3,), "f4", external=[("/etc/hostname", 0, 12)]))
+    refuse(path, "in other files")
+    write(lambda f: f.__setitem__("a", h5py.SoftLink("/b")))
+    refuse(path, "'a' is a link")
+    write(lambda f: f.__setitem__("a", h5py.ExternalLink("other.h5", "/b")))
+    refuse(path, "'a' is a link")
+    write(lambda f: f.create_group("a").__setitem__("b", f["a"]))
+    refuse(path, "is in itself")
+    write(lambda f: f.create_group("/".join("a" * 99)))
+    refuse(path, "nested too deep")
+    write(lambda f: None)
+    refuse(path, "holds no weights")
+
+
+def test_virtual_datasets_are_refused(tmp_path):
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "a", (4,))
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file.create_virtual_dataset("a", layout)
+    refuse(tmp_path / "d.h5", "in other files")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_safetensors_of_types_that_numpy_lacks(tmp_path, dtype):
+    size = 2 if dtype == "BF16" else 1
+    header = json.dumps({"a": {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "d.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    refuse(path, f"tensor 'a' is of type {dtype}, which NumPy lacks; save it as float32")
+
+
+@pytest.mark.parametrize(
+    "suffix", [".npz", ".h5", ".keras", ".pt", ".safetensors", ".pb", ".pbtxt"]
+)
+def test_files_of_nonsense(tmp_path, suffix):
+    for number, content in enumerate(
+        (b"", b"nonsense\n" * 99, b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
+    ):
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(content)
+        refuse(path, "; ")
+
+
+def test_missing_files(tmp_path):
+    for name in ("d.npz", "d.h5", "d.pb", "saved_model.pb", "model.ckpt-1"):
+        with pytest.raises(CheckpointError):
+            open_source(tmp_path / name)

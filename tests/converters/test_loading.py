@@ -1,0 +1,92 @@
+"""Whatever form the weights come in: the same network, the same arrays, the same outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+import converters
+from converters import export
+from slim_resnet import graph
+from slim_resnet.compat import tf
+from slim_resnet.regression.record import seeded_value
+
+SOURCES = ("v1", "sharded", "frozen.pb", "saved_model")
+
+
+@pytest.mark.parametrize("net", ["slim_v1", "slim_v2"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_artifact_of_tf_115_holds_the_same_network(data, net, source):
+    import torch
+
+    reference = converters.load_checkpoint(data / net / "v2")
+    ckpt = converters.load_checkpoint(data / net / source)
+    assert (ckpt.arch, ckpt.scope) == (reference.arch, reference.scope)
+    expected = reference.weights()
+    for name, value in ckpt.weights().items():
+        np.testing.assert_array_equal(value, expected[name])
+    recorded = np.load(data / net / "outputs.npz")
+    x = torch.from_numpy(recorded["47x33|image"]).permute(0, 3, 1, 2)
+    logits = converters.to_torch(ckpt)(x).detach().numpy()
+    error = np.abs(logits - recorded["47x33|logits"]).max()
+    assert error <= 2e-5 * np.abs(recorded["47x33|logits"]).max()
+
+
+def test_dumps_of_slim_variables(data, tmp_path):
+    reference = converters.load_checkpoint(data / "slim_v1" / "v2")
+    export.writer("hdf5", tmp_path / "dump.h5")(reference)
+    np.savez(tmp_path / "dump.npz", **{name: reference[name] for name in reference})
+    for name in ("dump.h5", "dump.npz"):
+        ckpt = converters.load_checkpoint(tmp_path / name)
+        assert ckpt.arch == reference.arch
+        np.testing.assert_array_equal(
+            ckpt.weights()["logits/weights"], reference.weights()["logits/weights"]
+        )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"convention": "torchvision"}, {"output_stride": 8}], ids=str
+)
+def test_the_graph_beside_a_checkpoint_tells_what_weights_do_not(changes, narrow, tmp_path):
+    arch = narrow("resnext_v1_50", **changes)
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph.build(arch, tf.placeholder(tf.float32, [None, None, None, 3]), scope="net")
+        graph.assign(
+            session,
+            {v: seeded_value(v.op.name, tuple(v.shape)) for v in tf.global_variables()},
+        )
+        tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))  # with model.ckpt.meta
+    found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
+    assert found.replace(name="x") == arch.replace(name="x")
+    # what is asked for goes before the graph, and without a graph slim's way is taken
+    asked = converters.load_checkpoint(tmp_path / "model.ckpt", convention="slim").arch
+    (tmp_path / "model.ckpt.meta").unlink()
+    assert asked == converters.load_checkpoint(tmp_path / "model.ckpt").arch
+    assert (asked.convention, asked.output_stride) == ("slim", None)
+
+
+def test_strides_are_read_off_the_graph(narrow, tmp_path):
+    arch = narrow("resnet_v1_50")
+    odd = arch.replace(stages=tuple(dataclasses.replace(s, stride=3) for s in arch.stages))
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph.build(odd, tf.placeholder(tf.float32, [None, None, None, 3]), scope="net")
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
+    assert [s.stride for s in found.stages] == [3, 3, 3, 3]
+
+
+def test_weights_under_other_names_say_where_to_go(data, tmp_path):
+    reference = converters.load_checkpoint(data / "slim_v1" / "v2")
+    export.writer("torch", tmp_path / "net.safetensors")(reference)
+    with pytest.raises(converters.CheckpointError, match="say --from torch or torchvision"):
+        converters.load_checkpoint(tmp_path / "net.safetensors")
+
+
+def test_a_v2_checkpoint_and_its_meta_may_be_named_by_any_file(data, tmp_path):
+    shutil.copytree(data / "slim_v1" / "v2", tmp_path / "v2")
+    for name in ("model.ckpt-60", "model.ckpt-60.index", "checkpoint", "."):
+        assert len(converters.load_checkpoint(tmp_path / "v2" / name)) == 696
