@@ -118,9 +118,8 @@ def compare(arch: arch_lib.Arch, ours: pathlib.Path, usual: pathlib.Path) -> Non
     with safe_open(ours, "numpy") as file:
         for row in table(arch):
             mine = file.get_tensor(row.torch)
-            if not np.array_equal(
-                mine, theirs[f"{arch.name}/{row.slim}"].numpy().reshape(mine.shape)
-            ):
+            other = theirs[f"{arch.name}/{row.slim}"].numpy()
+            if not np.array_equal(mine, other.reshape(mine.shape)):
                 sys.exit(f"{row.torch} differs between {ours.name} and {usual.name}")
 
 

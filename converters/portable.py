@@ -7,7 +7,6 @@ import os
 import pathlib
 from functools import partial
 
-import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -100,6 +99,8 @@ def write_hdf5(ckpt: SlimCheckpoint, path: str) -> None:
 
     The network's own variables, in the form (`Arch.form`) that the checkpoint has.
     """
+    import h5py
+
     with h5py.File(path, "w") as file:
         file.attrs.update({**metadata(ckpt), ARCH_KEY: ckpt.arch.to_json()})
         for name, value in ckpt.stored().items():

@@ -9,6 +9,7 @@ little-endian), the header (JSON), the values in C order, little-endian, without
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -46,7 +47,7 @@ def write_safetensors(
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         begun = 0
-        for slab in (slab for name in names for slab in _slabs(tensors[name])):
+        for slab in itertools.chain.from_iterable(_slabs(tensors[name]) for name in names):
             file.write(slab)
             if file.tell() - begun >= _BATCH:
                 _start_to_store(file.fileno(), begun, file.tell() - begun)

@@ -27,9 +27,9 @@ def atomic_path(target: str | os.PathLike):
         path = folder / target.name
         yield path
         os.chmod(path, 0o666 & ~_umask())  # some writers make private files
-        _sync(path)
+        sync(path)
         os.replace(path, target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -44,10 +44,10 @@ def atomic_folder(target: str | os.PathLike):
         yield folder
         files = sorted(folder.iterdir())
         for path in files:
-            _sync(path)
+            sync(path)
         for path in files:
             os.replace(path, target / path.name)
-        _sync(target)
+        sync(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -66,9 +66,9 @@ def atomic_new_folder(target: str | os.PathLike):
         folder = outer / target.name
         yield folder
         for path in (*folder.rglob("*"), folder):
-            _sync(path)
+            sync(path)
         os.rename(folder, target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(outer, ignore_errors=True)
 
@@ -88,7 +88,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync(path: pathlib.Path) -> None:
+def sync(path: pathlib.Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -58,7 +58,6 @@ def main() -> int:
     _cli.console.print(f"{ckpt.path}: {ckpt.arch.describe()} ({ckpt.arch.name})", markup=False)
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)
-        ckpt.weights()
         if not args.no_verify and not verified(
             ckpt, args, lambda step: bar.update(task, description=step)
         ):

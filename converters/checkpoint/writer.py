@@ -15,7 +15,7 @@ from converters.checkpoint.crc32c import masked_crc32c
 from converters.checkpoint.dtypes import number_of
 from converters.checkpoint.table import MAGIC
 from converters.checkpoint.wire import encode_varint
-from slim_resnet.files import atomic_folder
+from slim_resnet.files import atomic_folder, sync
 
 _BLOCK_SIZE = 1 << 18  # bytes of keys and values in a block, as TensorFlow cuts them
 _HEADER = b"\x08\x01\x1a\x02\x08\x01"  # BundleHeaderProto: one shard, little-endian, version 1
@@ -42,6 +42,8 @@ def write_bundle(prefix: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -
             for name in sorted(tensors, key=str.encode):
                 entries.append((name.encode(), _write_tensor(data, name, tensors[name])))
         (folder / f"{prefix.name}.index").write_bytes(_table(entries))
+        for path in folder.iterdir():
+            sync(path)  # here, so that there is no index for a moment only
         prefix.with_name(f"{prefix.name}.index").unlink(missing_ok=True)
 
 
