@@ -18,6 +18,7 @@ _MODULES = (
     "files",
     "forms",
     "frameworks",
+    "generator",
     "graph",
     "layers",
     "network",

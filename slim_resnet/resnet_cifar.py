@@ -9,43 +9,21 @@ from __future__ import annotations
 
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
-from slim_resnet.resnet_v1 import basic, generate, network_fn
+from slim_resnet.generator import generator_fn, network_fn
+from slim_resnet.resnet_v1 import basic
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
 
-def resnet_cifar(
-    inputs,
-    blocks,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    include_root_block=True,
-    reuse=None,
-    scope=None,
-    **kwargs,
-):
-    """Generator of networks with the CIFAR root; arguments and results as `resnet_v1.resnet_v1`."""
-    kwargs.setdefault("root_depth", 16)
-    return generate(
-        inputs,
-        blocks,
-        num_classes,
-        is_training,
-        global_pool,
-        output_stride,
-        include_root_block,
-        reuse,
-        scope,
-        default_scope="resnet_cifar",
-        unit_fns=[basic],
-        stem="cifar",
-        **kwargs,
-    )
-
-
-resnet_cifar.default_image_size = 32
+resnet_cifar = generator_fn(
+    "resnet_cifar",
+    __name__,
+    [basic],
+    "Generator of networks with the CIFAR root from a list of blocks.",
+    default_image_size=32,
+    stem="cifar",
+    root_depth=16,
+)
 
 
 def _network_fn(name):

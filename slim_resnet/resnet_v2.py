@@ -16,7 +16,7 @@ from __future__ import annotations
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim, tf
-from slim_resnet.resnet_v1 import generate, network_fn
+from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.spec import Stage
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
@@ -69,34 +69,15 @@ def bottleneck_unit(
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 
 
-def resnet_v2(
-    inputs,
-    blocks,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    include_root_block=True,
-    reuse=None,
-    scope=None,
-    **kwargs,
-):
+resnet_v2 = generator_fn(
+    "resnet_v2",
+    __name__,
+    [bottleneck],
     """Generator of v2 (pre-activation) ResNets from a list of blocks.
 
-    Arguments, results and errors are those of `resnet_v1.resnet_v1`. Without a root block, `inputs`
-    should be the output of a convolution without activation.
-    """
-    return generate(
-        inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
-        reuse, scope,
-        default_scope="resnet_v2",
-        unit_fns=[bottleneck],
-        preactivation=True,
-        **kwargs,
-    )  # fmt: skip
-
-
-resnet_v2.default_image_size = 224
+    Without a root block, `inputs` should be the output of a convolution without activation.""",
+    preactivation=True,
+)
 
 
 def resnet_v2_block(scope, base_depth, num_units, stride, *, convention="slim"):

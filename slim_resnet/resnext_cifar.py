@@ -16,43 +16,20 @@ from slim_resnet import arch as arch_lib
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim, tf
-from slim_resnet.resnet_v1 import generate, network_fn
+from slim_resnet.generator import generate, generator_fn, network_fn
 from slim_resnet.resnext_v1 import bottleneck
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
 
-def resnext_29(
-    inputs,
-    blocks,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    include_root_block=True,
-    reuse=None,
-    scope=None,
-    **kwargs,
-):
-    """Generator of ResNeXt networks with the CIFAR root; else as `resnet_v1.resnet_v1`."""
-    return generate(
-        inputs,
-        blocks,
-        num_classes,
-        is_training,
-        global_pool,
-        output_stride,
-        include_root_block,
-        reuse,
-        scope,
-        default_scope="resnext_29",
-        unit_fns=[bottleneck],
-        stem="cifar",
-        **kwargs,
-    )
-
-
-resnext_29.default_image_size = 32
+resnext_29 = generator_fn(
+    "resnext_29",
+    __name__,
+    [bottleneck],
+    "Generator of ResNeXt networks with the CIFAR root from a list of blocks.",
+    default_image_size=32,
+    stem="cifar",
+)
 
 resnext_29_8x64d = network_fn(REGISTRY["resnext_29_8x64d"], resnext_29, bottleneck, cardinality=8)
 resnext_29_16x64d = network_fn(

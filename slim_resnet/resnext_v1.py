@@ -16,7 +16,8 @@ from __future__ import annotations
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim
-from slim_resnet.resnet_v1 import bottleneck_unit, generate, network_fn
+from slim_resnet.generator import generator_fn, network_fn
+from slim_resnet.resnet_v1 import bottleneck_unit
 from slim_resnet.spec import Stage, stage_width
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
@@ -65,29 +66,9 @@ def bottleneck(
     )  # fmt: skip
 
 
-def resnext_v1(
-    inputs,
-    blocks,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    include_root_block=True,
-    reuse=None,
-    scope=None,
-    **kwargs,
-):
-    """Generator of ResNeXt networks; arguments, results and errors as in `resnet_v1.resnet_v1`."""
-    return generate(
-        inputs, blocks, num_classes, is_training, global_pool, output_stride, include_root_block,
-        reuse, scope,
-        default_scope="resnext_v1",
-        unit_fns=[bottleneck],
-        **kwargs,
-    )  # fmt: skip
-
-
-resnext_v1.default_image_size = 224
+resnext_v1 = generator_fn(
+    "resnext_v1", __name__, [bottleneck], "Generator of ResNeXt networks from a list of blocks."
+)
 
 
 def resnext_v1_block(

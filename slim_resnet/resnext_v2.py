@@ -5,7 +5,7 @@ from __future__ import annotations
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
 from slim_resnet.compat import slim
-from slim_resnet.resnet_v1 import generate, network_fn
+from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.resnet_v2 import bottleneck_unit
 from slim_resnet.spec import Stage, stage_width
 
@@ -39,37 +39,13 @@ def bottleneck(
     )
 
 
-def resnext_v2(
-    inputs,
-    blocks,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    include_root_block=True,
-    reuse=None,
-    scope=None,
-    **kwargs,
-):
-    """Generator of pre-activation ResNeXt networks; as `resnet_v1.resnet_v1` in all else."""
-    return generate(
-        inputs,
-        blocks,
-        num_classes,
-        is_training,
-        global_pool,
-        output_stride,
-        include_root_block,
-        reuse,
-        scope,
-        default_scope="resnext_v2",
-        unit_fns=[bottleneck],
-        preactivation=True,
-        **kwargs,
-    )
-
-
-resnext_v2.default_image_size = 224
+resnext_v2 = generator_fn(
+    "resnext_v2",
+    __name__,
+    [bottleneck],
+    "Generator of pre-activation ResNeXt networks from a list of blocks.",
+    preactivation=True,
+)
 
 
 def resnext_v2_block(scope, base_depth, num_units, stride, *, cardinality=32, base_width=4):

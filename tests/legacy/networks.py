@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slim_resnet import resnet_utils, resnet_v1
+from slim_resnet import generator, resnet_utils, resnet_v1
 from slim_resnet.compat import slim, tf
 
 RENAMED = {"resnet_v1_50/logits/biases": "resnet_v1_50/logits/bias"}
@@ -55,7 +55,7 @@ def relu_before_sum(images, num_classes, is_training):
         )
         for i, (units, stride) in enumerate(args)
     ]
-    return resnet_v1.generate(
+    return generator.generate(
         images, blocks, num_classes, is_training, True, None, True, None, "resnet_v1_50",
         default_scope="resnet_v1", unit_fns=[unit],
     )  # fmt: skip
