@@ -32,7 +32,13 @@ def test_there_are_records():
     assert set(CASES) < set(RECORDS)
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name.endswith(("_152", "_200")) else ())
+        for name in RECORDS
+    ],
+)
 def test_it_is_the_network_that_was_recorded(read, builder, data, name):
     record = read(name)
     weights = open_checkpoint(data / "slim_v1/v2") if name.startswith("slim_v1") else None

@@ -48,7 +48,13 @@ def test_every_end_point_is_that_of_tf_115(legacy, name, dtype):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet_v1_50", "resnet_v1_101", "resnet_v2_152", "resnet_v1_200"]
+    "name",
+    [
+        "resnet_v1_50",
+        "resnet_v1_101",
+        pytest.param("resnet_v2_152", marks=pytest.mark.slow),
+        pytest.param("resnet_v1_200", marks=pytest.mark.slow),
+    ],
 )
 def test_variables_are_those_of_tf_115_in_order(legacy, name):
     record = read_record(legacy / f"{name}.npz")

@@ -11,6 +11,12 @@ from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.compat import slim, tf
 
+DEEP = ("_101", "_110", "_152", "_200")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if any(d in name for d in DEEP) else ())
+    for name in sorted(arch_lib.REGISTRY)
+]
+
 
 def test_totals_of_resnext_50():
     with tf.Graph().as_default():
@@ -31,7 +37,7 @@ def test_totals_of_resnext_50():
     assert sum(row.multiply_adds for row in rows) == pytest.approx(4.23e9, rel=0.01)
 
 
-@pytest.mark.parametrize("name", sorted(arch_lib.REGISTRY))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_graph_is_what_the_arch_says(name):
     arch = arch_lib.get(name, num_classes=7)
     with tf.Graph().as_default():

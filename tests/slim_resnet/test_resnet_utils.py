@@ -28,7 +28,7 @@ unittest.main(module=tests, argv=["x"])
 """
 
 
-@pytest.mark.parametrize("module", ["resnet_v1", "resnet_v2"])
+@pytest.mark.parametrize("module", ["resnet_v1", pytest.param("resnet_v2", marks=pytest.mark.slow)])
 def test_tf_slims_own_tests_pass_on_this_project(module):
     found = subprocess.run(
         [sys.executable, "-c", DROP_IN % module], capture_output=True, text=True, check=False
