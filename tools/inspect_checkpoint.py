@@ -45,7 +45,7 @@ def main() -> int:
     rows = {
         "recognised as": f"{ckpt.arch.name}: {ckpt.arch.describe()}",
         "scope": repr(ckpt.scope),
-        "convention": f"{ckpt.arch.convention} (weights do not tell: see --convention)",
+        "convention": f"{ckpt.arch.convention} (the graph's, or the default)",
         "trainable parameters": f"{ckpt.arch.num_parameters:,}",
         "global step": str(ckpt.global_step),
         "the network's variables": str(len(ckpt.arch.variables)),
