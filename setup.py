@@ -14,6 +14,10 @@ VERSION = re.search(
 # bring gigabytes of CUDA libraries.
 TF = ["tensorflow==2.21.*", "tf_keras==2.21.*", "tf-slim==1.1.0", "keras>=3.15"]
 TORCH = ["torch==2.13.0"]
+# What training tools need besides TensorFlow: scikit-learn's digits, learning curves, peak memory.
+TRAIN = ["scikit-learn>=1.4", "matplotlib>=3.8", "psutil>=5.9"]
+# Reads and rewrites TensorFlow 1 scripts, comments kept.
+LEGACY = ["libcst>=1.4"]
 ONNX = ["onnx==1.23.*", "onnxscript==0.7.*"]
 # torchvision and timm are the peers that converted networks are compared with; torchvision 0.28 is
 # torch 2.13's.
@@ -24,6 +28,8 @@ TEST = [
     "torchvision==0.28.0",
     "timm==1.0.31",
     "onnxruntime>=1.20",
+    "hypothesis>=6.100",
+    "jax>=0.5",
 ]
 
 setup(
@@ -36,12 +42,20 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slim_resnet*", "converters*"]),
-    install_requires=["numpy>=1.26", "h5py>=3.10", "rich>=13", "safetensors>=0.4"],
+    install_requires=[
+        "numpy>=1.26",
+        "h5py>=3.10",
+        "rich>=13",
+        "safetensors>=0.4",
+        "tomli>=2; python_version<'3.11'",
+    ],
     extras_require={
         "tf": TF,
         "torch": TORCH,
         "onnx": [*TORCH, *ONNX],
+        "train": [*TF, *TRAIN],
+        "legacy": [*TF, *LEGACY],
         "test": TEST,
-        "all": [*TF, *TORCH, *ONNX, *TEST],
+        "all": [*TF, *TORCH, *ONNX, *TRAIN, *LEGACY, *TEST],
     },
 )
