@@ -4,9 +4,10 @@ The record holds the total loss, cross entropy and L2 of the weights, and its gr
 included. `tf.losses` rounds the cross entropy, not its gradient, to float32 in a float64 graph, in
 1.15 as today: `losses64` are sums of a float32 number and a float64 one.
 
-These nets amplify rounding a hundredfold a step or more. For v1 five steps are one too many: the
-last bits of the initial weights decide its fifth loss from 1e-8 on, so no two libraries agree to
-1e-9 (`test_last_bits_decide_the_fifth_loss_of_v1`); tf-slim's own v1 is as far from the record.
+These nets amplify rounding up to a hundredfold a step. For v1 five steps are one too many:
+TensorFlow 1.15 itself, its initial weights changed in their last bit, moves v1's fifth loss by 8e-9
+to 8e-8 (`spread.npz`, made by `tests/data/record_spread.py`). So nobody can promise 1e-9 there;
+what is asked of it instead is to be no farther from TensorFlow 1.15 than that is from itself.
 """
 
 from __future__ import annotations
@@ -157,14 +158,11 @@ def test_weight_decay_is_on_the_weights_alone(run):
             np.testing.assert_allclose(gradient, expected, rtol=1e-15, atol=0)
 
 
-@pytest.mark.parametrize("run", ["slim_v1"], indirect=True)
-def test_last_bits_decide_the_fifth_loss_of_v1(run):
-    rng = np.random.RandomState(0)
-    initial = {
-        name: value * (1 + 1e-15 * rng.standard_normal(value.shape))
-        for name, value in section(run.record, "init").items()
-    }
-    other = run.net.train(initial, run.record["bx"], run.record["by"])
-    moved = np.abs(other.exact_losses / run.today.exact_losses - 1)
-    assert moved[0] <= 1e-13
-    assert moved[4] > 1e-9
+def test_losses_are_as_near_to_tf_115_as_its_own_are(run, data):
+    with np.load(data / run.name / "spread.npz") as file:
+        then, *others = file["losses"]
+    spread = np.abs(np.array(others) / then - 1).max(axis=0)
+    errors = np.abs(run.today.exact_losses / then - 1)
+    assert (errors <= spread).all(), (errors, spread)
+    assert (spread[:4] <= 1e-8).all()
+    assert (spread[4] > 1e-9) == (run.name == "slim_v1")  # why LOSSES allows its fifth more
