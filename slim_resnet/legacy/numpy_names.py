@@ -1,0 +1,59 @@
+"""NumPy's names of 2017-2019 that NumPy 2 removed, for scripts that run under the shim."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def asscalar(a):
+    """The only element of an array as a Python number."""
+    return np.asarray(a).item()
+
+
+# The aliases of Python's types meant those types, np.bool included: NumPy 2's is another.
+LEGACY_NAMES = {
+    "bool": bool,
+    "complex": complex,
+    "float": float,
+    "int": int,
+    "long": int,
+    "object": object,
+    "str": str,
+    "unicode": str,
+    "bool8": np.bool_,
+    "cfloat": np.complex128,
+    "complex_": np.complex128,
+    "float_": np.float64,
+    "int0": np.intp,
+    "longcomplex": np.clongdouble,
+    "longfloat": np.longdouble,
+    "object0": np.object_,
+    "singlecomplex": np.complex64,
+    "string_": np.bytes_,
+    "uint0": np.uintp,
+    "unicode_": np.str_,
+    "Inf": np.inf,
+    "Infinity": np.inf,
+    "NAN": np.nan,
+    "NINF": -np.inf,
+    "NZERO": -0.0,
+    "NaN": np.nan,
+    "PINF": np.inf,
+    "PZERO": 0.0,
+    "infty": np.inf,
+    "alltrue": np.all,
+    "asfarray": lambda a, dtype=np.float64: np.asarray(a, dtype),
+    "asscalar": asscalar,
+    "cumproduct": np.cumprod,
+    "in1d": lambda ar1, ar2, **kwargs: np.isin(np.ravel(ar1), ar2, **kwargs),
+    "mat": np.asmatrix,
+    "msort": lambda a: np.sort(a, axis=0),
+    "product": np.prod,
+    "round_": np.round,
+    "row_stack": np.vstack,
+    "sometrue": np.any,
+    "trapz": getattr(np, "trapezoid", None) or getattr(np, "trapz", None),
+    "AxisError": np.exceptions.AxisError,
+    "ComplexWarning": np.exceptions.ComplexWarning,
+    "VisibleDeprecationWarning": np.exceptions.VisibleDeprecationWarning,
+}

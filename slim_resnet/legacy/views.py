@@ -1,0 +1,154 @@
+"""Modules as a TF1 script saw them: `tensorflow` of 1.15 with `tf.contrib`, NumPy of its day.
+
+A `View` stands before a module of today and finds each attribute when it is asked for: first by the
+tables of `symbols`, then in the module itself. The module is not touched.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from types import ModuleType
+
+import numpy as np
+
+from slim_resnet import compat
+from slim_resnet.legacy import symbols
+from slim_resnet.legacy.heirs import LEGACY_KERAS
+from slim_resnet.legacy.numpy_names import LEGACY_NAMES
+
+# What `tf.__version__` says: scripts ask it which API they face. `tf.version` tells the real one.
+API_VERSION = "1.15.5"
+
+
+class View(ModuleType):
+    """A module under its old name, e.g. "tensorflow.contrib.slim"."""
+
+    def __init__(self, name: str, target: ModuleType | None, **own):
+        super().__init__(name, getattr(target, "__doc__", None))
+        vars(self).update(own, __path__=[], _target=target)
+
+    def __getattr__(self, name: str):
+        if name == "__all__":
+            return [public for public in dir(self) if public[0] != "_" and self._gives(public)]
+        if name.startswith("__"):  # what Python asks modules for
+            return getattr(self._target, name)
+        value = _find(self, name)
+        setattr(self, name, value)
+        return value
+
+    def _gives(self, name: str) -> bool:
+        # Our own modules have a `tf` and a `slim`, which `import *` must not put over the script's.
+        return getattr(self, name, compat.tf) not in (compat.tf, compat.slim)
+
+    def __dir__(self):
+        return sorted({*dir(self._target), *vars(self)})
+
+    def __repr__(self) -> str:
+        return f"<module {self.__name__!r} as TensorFlow 1.15 had it, from {self._target!r}>"
+
+
+@functools.cache
+def view(name: str) -> ModuleType:
+    """The module of a full old name, e.g. "tensorflow.contrib.layers": a view, or today's own.
+
+    Raises:
+        AttributeError: it has no heir, or never was, or is no module.
+    """
+    parent, _, last = name.rpartition(".")
+    if not parent:
+        return _TOPS[name]()
+    value = getattr(view(parent), last)
+    if not isinstance(value, ModuleType):
+        raise AttributeError(f"{name} is not a module")
+    return value
+
+
+def _tensorflow() -> View:
+    tf, _ = compat.apply()
+    return View(
+        "tensorflow",
+        tf,
+        __file__=importlib.import_module("tensorflow").__file__,
+        __version__=API_VERSION,
+        VERSION=API_VERSION,
+        contrib=View("tensorflow.contrib", None),
+    )
+
+
+def _numpy() -> View:
+    core = View("numpy.core", np._core if hasattr(np, "_core") else np.core)
+    return View("numpy", np, core=core, lib=View("numpy.lib", np.lib), **LEGACY_NAMES)
+
+
+def _keras() -> View:
+    version = importlib.import_module("tf_keras").__version__
+    return View("keras", resolve("tensorflow.compat.v1.keras"), __version__=version)
+
+
+_TOPS = {
+    "keras": _keras,
+    "numpy": _numpy,
+    "tensorflow": _tensorflow,
+    "tflearn": lambda: View("tflearn", None),
+}
+
+
+@functools.cache
+def resolve(heir: str):
+    """What a dotted path of `symbols.Symbol.heir` names today.
+
+    Raises:
+        AttributeError: there is no such thing; `symbols` promises that of 1.15's names only.
+    """
+    for module, home in LEGACY_KERAS.items():
+        if heir == module or heir.startswith(module + "."):
+            heir = home + heir[len(module) :]
+    path = heir.split(".")
+    found = importlib.import_module(path[0])
+    for i, name in enumerate(path[1:], 2):
+        try:  # a submodule before an attribute: tf_slim.layers is both, and they differ
+            found = importlib.import_module(".".join(path[:i]))
+        except ImportError:
+            found = getattr(found, name)
+    return found
+
+
+def _find(module: View, name: str):
+    dotted = f"{module.__name__}.{name}"
+    known_as = [dotted, f"tf.{dotted}"] if dotted.startswith("keras.") else [dotted]
+    symbol = next(filter(None, map(symbols.lookup, known_as)), None)
+    target = _of_today(module, name) if symbol is None else _heir(symbol)
+    if any(map(symbols.is_package, known_as)):
+        return View(dotted, target)
+    if target is None and symbol is not None:
+        raise AttributeError(symbol.message)
+    return target
+
+
+def _of_today(module: View, name: str):
+    try:
+        return getattr(module._target, name)
+    except AttributeError:
+        if module.__name__ in ("numpy.core", "numpy.lib"):  # once, they showed what NumPy has
+            return getattr(view("numpy"), name)
+        if not module.__name__.startswith("tensorflow"):
+            raise
+    try:  # tf.python, tf.core and what else is beside the API
+        return importlib.import_module(f"{module.__name__}.{name}")
+    except ImportError:
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
+
+
+def _heir(symbol: symbols.Symbol):
+    if symbol.heir is None:
+        return None
+    try:
+        return resolve(symbol.heir)
+    except AttributeError:
+        if symbols.is_package(symbol.name):
+            return None
+        raise AttributeError(
+            f"{symbol.name} is not in today's TensorFlow, nor was it in 1.15's; "
+            f"{symbol.heir} would be its place"
+        ) from None

@@ -1,0 +1,55 @@
+"""Starts scripts as a user does, and lays out the data that they read."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs `python -m slim_resnet.legacy ...` in an empty folder of its own."""
+
+    def run(*args, cwd: pathlib.Path, **environment: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "slim_resnet.legacy", *map(str, args)],
+            cwd=cwd,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cifar(tmp_path_factory) -> pathlib.Path:
+    """A folder like the public CIFAR-10 batches: 16 images a file, pickled by an old NumPy."""
+    folder = tmp_path_factory.mktemp("cifar-10-batches-py")
+    rng = np.random.RandomState(7)
+
+    def dump(name: str, value: dict) -> None:
+        pickled = pickle.dumps(value, protocol=2)
+        (folder / name).write_bytes(pickled.replace(b"numpy._core", b"numpy.core"))
+
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        labels = rng.randint(0, 10, 16)
+        pixels = rng.randint(0, 128, (16, 3072)) + 12 * labels[:, None]
+        dump(name, {b"data": pixels.astype(np.uint8), b"labels": labels.tolist()})
+    dump("batches.meta", {b"label_names": [b"class %d" % i for i in range(10)]})
+    return folder
