@@ -18,14 +18,17 @@ import copy
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from converters import forms, naming
+from converters.benchmark import timing
+from converters.benchmark.comparison import difference
+from converters.benchmark.engines import torchvision_models
 from slim_resnet import arch as arch_lib
-from slim_resnet import graph, resnet_utils, resnext_v1
+from slim_resnet import graph, inference, resnet_utils, resnext_v1
 from slim_resnet.compat import slim, tf
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.network import Arch
@@ -38,7 +41,6 @@ import _cli  # noqa: E402
 
 NET = "resnext_v1_50"
 BOUND = 2e-5  # largest difference over largest value, float32
-WARM_UP = 2
 
 
 def compare(shape: tuple, work: str, calls: dict[str, Callable], rounds: int) -> dict:
@@ -54,21 +56,13 @@ def compare(shape: tuple, work: str, calls: dict[str, Callable], rounds: int) ->
     row = {"input": "x".join(map(str, shape)), "work": work}
     (reference, expected), *others = ((name, call()) for name, call in calls.items())
     for name, output in others:
-        error = np.abs(output - expected).max() / np.abs(expected).max()
+        error = difference(output, expected)
         if not error <= BOUND:
             sys.exit(f"{row}: {name} differs from {reference} by {error:.1e} (bound {BOUND:.0e})")
-    seconds = {name: [] for name in calls}
-    for name, call in list(calls.items()) * (WARM_UP + rounds):
-        start = time.perf_counter()
-        call()
-        seconds[name].append(time.perf_counter() - start)
-    seconds = {name: times[WARM_UP:] for name, times in seconds.items()}
-    ratios = {k: quartiles(np.divide(v, seconds[reference])) for k, v in seconds.items()}
+    clocks = {name: partial(timing.seconds, call) for name, call in calls.items()}
+    seconds = timing.take_turns(clocks, rounds)
+    ratios = {name: timing.ratios(times, seconds[reference]) for name, times in seconds.items()}
     return {**row, "ratios": ratios, "seconds": seconds}
-
-
-def quartiles(values) -> list[float]:
-    return np.percentile(values, [25, 50, 75]).tolist()
 
 
 def measure_units(args: argparse.Namespace) -> Iterator[dict]:
@@ -150,7 +144,7 @@ def torch_candidates(arch: Arch, weights: dict, threads: int) -> dict[str, Calla
     torch.set_num_threads(threads)
     arrays = {row.torch: row.to_torch(weights[row.slim]) for row in naming.table(arch)}
     ours = torch_model.from_state(arch, {k: np.ascontiguousarray(v) for k, v in arrays.items()})
-    theirs = torchvision_models(torch).resnext50_32x4d().eval()
+    theirs = torchvision_models().resnext50_32x4d().eval()
     theirs.load_state_dict(ours.state_dict())
 
     def candidate(net, layout):
@@ -167,31 +161,14 @@ def torch_candidates(arch: Arch, weights: dict, threads: int) -> dict[str, Calla
     return {n + s: candidate(net, f) for n, net in nets.items() for s, f in layouts.items()}
 
 
-def torchvision_models(torch):
-    """The module `torchvision.models`, even where its compiled ops do not fit this torch."""
-    try:
-        import torchvision.models
-    except RuntimeError:  # it misses two of the ops by name; no ResNet uses them
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision.models
-
-        torchvision._slim_resnet_library = library  # keep the ops alive
-    return torchvision.models
-
-
 def frozen(arch: Arch, weights: dict) -> dict[str, Callable]:
-    """The slim graph with its variables made constants, in the manner of `torch_candidates`."""
-    with tf.Graph().as_default() as built, tf.Session() as session:
+    """The slim graph as `inference.freeze` makes it, in the manner of `torch_candidates`."""
+    with tf.Graph().as_default(), tf.Session() as session:
         net, _ = graph.build(arch, tf.placeholder(tf.float32, [None, None, None, 3], "images"))
         tf.squeeze(net, [1, 2], name="logits_2d")
         graph.assign(session, {v: weights[k] for k, v in graph.variables(arch).items()})
-        freeze = tf.graph_util.convert_variables_to_constants
-        constant = freeze(session, built.as_graph_def(), ["logits_2d"])
-    with tf.Graph().as_default() as built:
-        tf.import_graph_def(constant, name="")
-        run = tf.Session(graph=built).make_callable("logits_2d:0", ["images:0"])
+        constant = inference.freeze(session, ["logits_2d"])
+    run = inference.runner(constant, ["images:0"], "logits_2d:0")
     return {"slim, frozen": lambda images: lambda: run(images)}
 
 
@@ -203,7 +180,7 @@ def results_table(title: str, rows: list[dict]):
     reference, *others = rows[0]["seconds"]
     made = _cli.table(title, "input", "work", f"{reference}, ms", *others, text=("work",))
     for row in rows:
-        times = quartiles(np.multiply(row["seconds"][reference], 1000))
+        times = timing.quartiles(np.multiply(row["seconds"][reference], 1000))
         ratios = ["{1:.2f} ({0:.2f}-{2:.2f})".format(*row["ratios"][name]) for name in others]
         made.add_row(row["input"], row["work"], "{1:.1f} ({0:.1f}-{2:.1f})".format(*times), *ratios)
     return made

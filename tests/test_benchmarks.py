@@ -74,7 +74,7 @@ def test_candidates_take_turns(grouped_conv):
     order = []
     calls = {name: lambda name=name: order.append(name) or np.ones(1) for name in "ab"}
     row = grouped_conv.compare((1, 2), "forward", calls, rounds=3)
-    assert order == ["a", "b"] * (1 + grouped_conv.WARM_UP + 3)
+    assert order == ["a", "b"] * (1 + grouped_conv.timing.WARM_UP + 3)
     assert [len(seconds) for seconds in row["seconds"].values()] == [3, 3]
 
 

@@ -1,0 +1,26 @@
+"""How fast a network is: on several engines, side by side, in turns. Loads no framework itself."""
+
+from __future__ import annotations
+
+from .comparison import Result, compare, find
+from .flops import FORWARD, TRAINING, WORKS, flops
+from .jobs import DTYPES, ENGINES, LAYOUTS, Job, plan
+from .report import as_json
+from .timing import WARM_UP
+
+__all__ = [
+    "DTYPES",
+    "ENGINES",
+    "FORWARD",
+    "LAYOUTS",
+    "TRAINING",
+    "WARM_UP",
+    "WORKS",
+    "Job",
+    "Result",
+    "as_json",
+    "compare",
+    "find",
+    "flops",
+    "plan",
+]

@@ -1,0 +1,68 @@
+"""The work of a network in floating point operations: 2 x the multiply-adds of its convolutions.
+
+Batch norms, ReLUs, pools and sums are not counted, as is usual (arXiv:1512.03385, Table 1, counts
+multiply-adds of the same layers).
+"""
+
+from __future__ import annotations
+
+import math
+
+from slim_resnet.network import Arch
+from slim_resnet.spec import Conv
+
+FORWARD, TRAINING = "forward", "forward + backward"
+WORKS = (FORWARD, TRAINING)
+
+Size = tuple[int, int]
+
+
+def flops(arch: Arch, size: Size, work: str = FORWARD) -> int:
+    """Floating point operations for one image.
+
+    Args:
+        arch: the network, in any form; they all do the same work.
+        size: height and width of the image.
+        work: one of `WORKS`. A convolution's gradients to its input and to its weights cost as much
+            as itself, each; the one to the images is not taken.
+
+    Returns:
+        2 x multiply-adds.
+    """
+    layers = _multiply_adds(arch, size)
+    if work == FORWARD:
+        return 2 * sum(layers)
+    root, *others = layers
+    return 2 * (2 * root + 3 * sum(others))
+
+
+def feature_size(arch: Arch, size: Size) -> Size:
+    """Height and width of what the last block puts out."""
+    strides = [arch.root.stride, 2 if arch.has_root_pool else 1, *(u.stride for u in arch.units)]
+    for stride in strides:
+        size = _smaller(size, stride)
+    return size
+
+
+def _multiply_adds(arch: Arch, size: Size) -> list[int]:
+    """Of one image, layer by layer, the root first."""
+    size = _smaller(size, arch.root.stride)
+    found = [_of(arch.root, size)]
+    size = _smaller(size, 2) if arch.has_root_pool else size
+    for unit in arch.units:
+        if unit.projection:
+            found.append(_of(unit.projection, _smaller(size, unit.stride)))
+        for conv in unit.convs:
+            size = _smaller(size, conv.stride)
+            found.append(_of(conv, size))
+    return found + ([_of(arch.logits, (1, 1))] if arch.logits else [])
+
+
+def _of(conv: Conv, output: Size) -> int:
+    return math.prod(output) * math.prod(conv.weights_shape)
+
+
+def _smaller(size: Size, stride: int) -> Size:
+    """The output of a layer of odd kernel and symmetric padding, or of TensorFlow's SAME."""
+    height, width = size
+    return -(-height // stride), -(-width // stride)
