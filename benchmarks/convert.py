@@ -5,6 +5,7 @@ Every candidate is a process of its own, timed from its start to its end, import
 ours: `tools/convert_checkpoint.py --to torch --no-verify`; the file is on disk (fsync) at its end.
 usual script: `tf.train.load_variable` for each name, a transposition, `torch.save`; no fsync.
 cp: of the checkpoint's data file; no fsync. cp + sync: the same, and `sync` of the copy: an fsync.
+import numpy: Python and NumPy start, and nothing else.
 
 The checkpoint is written here, with seeded weights, and nothing is timed before ours and the usual
 script's file hold the same arrays. Candidates take turns (A B C A B C ...), each into a new file
@@ -85,6 +86,7 @@ def candidates(prefix: pathlib.Path) -> dict[str, tuple[list, pathlib.Path]]:
         USUAL: ([sys.executable, "-c", USUAL_SCRIPT, prefix, usual], usual),
         "cp": (["cp", data, copy], copy),
         "cp + sync": (copy_and_sync, copy),
+        "import numpy": ([sys.executable, "-c", "import numpy"], copy),
     }
 
 

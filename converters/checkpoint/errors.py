@@ -6,10 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _COPY_AGAIN = "the file is damaged or incomplete, so copy it again from where it was saved"
+_MAX_TEXT = 6000  # characters; a path has up to 4096
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be read: names the file, the variable if any, and the remedy."""
+    """A checkpoint that cannot be read: names the file, the variable if any, and the remedy.
+
+    Args:
+        text: the sentence. What a file put into it cannot disturb a terminal: characters that do
+            not print are spelled out, and what is absurdly long is cut.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        if len(text) > _MAX_TEXT:
+            text = f"{text[: _MAX_TEXT // 2]} [...] {text[-_MAX_TEXT // 2 :]}"
+        super().__init__(text)
 
 
 class Malformed(Exception):

@@ -10,16 +10,26 @@ import zipfile
 from collections import Counter
 
 from converters.checkpoint.errors import Malformed
+from converters.checkpoint.files import mapped
 from converters.sources.source_file import check_expansion
+
+_END_SIZE = 22  # bytes of the end of central directory record, its comment left out
+_COUNT = 10  # where it has the number of parts, in two bytes
+_COUNTED_ELSEWHERE = 0xFFFF  # in the record of ZIP64, for archives of so many parts
 
 
 def open_archive(path: str) -> zipfile.ZipFile:
-    """A zip that holds every name once, and unpacks to what its size justifies.
+    """A zip that holds every name once, all it counts, and unpacks to what its size justifies.
 
     Raises:
         Malformed: it does not; what `zipfile` raises of a damaged file passes.
     """
     archive = zipfile.ZipFile(path)
+    # Python reads the directory by its length, and a damaged entry swallows the next ones.
+    end = mapped(path)[-_END_SIZE - len(archive.comment) :]
+    count = int.from_bytes(end[_COUNT : _COUNT + 2], "little")
+    if count not in (len(archive.infolist()), _COUNTED_ELSEWHERE):
+        raise Malformed(f"it counts {count} parts and lists {len(archive.infolist())}")
     for name, count in Counter(archive.namelist()).items():
         if count > 1:
             raise Malformed(f"it holds {count} files called {name!r}")

@@ -88,3 +88,11 @@ class NormFact:
         if self.epsilon != CLAMPED_EPSILON:
             return self.epsilon
         return expected if expected <= CLAMPED_EPSILON else _NOMINAL_EPSILON
+
+
+@dataclass(frozen=True)
+class DecayFact:
+    """A constant of training that belongs to a variable: its weight decay, or its moving one."""
+
+    variable: str
+    value: float

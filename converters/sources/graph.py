@@ -18,7 +18,7 @@ from converters.sources.tensors import Tensor, parse_tensor
 
 # Operations that hand on their first input, as far as a variable's name is concerned.
 FORWARDING = frozenset(
-    ("Identity", "ReadVariableOp", "Switch", "Merge", "Enter", "StopGradient", "Cast")
+    ("Identity", "ReadVariableOp", "Switch", "Merge", "Enter", "StopGradient", "Snapshot", "Cast")
 )
 VARIABLES = frozenset(("VariableV2", "Variable", "VarHandleOp"))
 MAX_CHAIN = 64  # nodes to follow upstream; in a damaged file they may be a ring

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from converters.checkpoint.errors import CheckpointError
-from converters.sources.facts import ConvFact, NormFact, PoolFact, Window
+from converters.sources.facts import ConvFact, DecayFact, NormFact, PoolFact, Window
 from slim_resnet.network import Arch
 from slim_resnet.spec import CONVENTIONS, Conv, Unit, unit_strides
 
@@ -21,12 +21,37 @@ _ANOTHER = "the graph is of another network: give the one that belongs to the we
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """Every convolution, pooling and batch norm of a graph, in its order; `path` is its file."""
+    """Every convolution, pooling and batch norm of a graph, in its order; `path` is its file.
+
+    `decays` are those of weights, `averages` those of batch norms' moving statistics.
+    """
 
     path: str
     convs: tuple[ConvFact, ...]
     pools: tuple[PoolFact, ...]
     norms: tuple[NormFact, ...]
+    decays: tuple[DecayFact, ...] = ()
+    averages: tuple[DecayFact, ...] = ()
+
+    def renamed(self, name: Callable[[str], str]) -> GraphFacts:
+        """The same facts of variables under other names; operations keep theirs."""
+        replace = dataclasses.replace
+        return replace(
+            self,
+            convs=tuple(replace(fact, weights=name(fact.weights)) for fact in self.convs),
+            pools=tuple(replace(p, after=p.after and name(p.after)) for p in self.pools),
+            norms=tuple(replace(n, variables=tuple(map(name, n.variables))) for n in self.norms),
+            decays=tuple(replace(fact, variable=name(fact.variable)) for fact in self.decays),
+            averages=tuple(replace(fact, variable=name(fact.variable)) for fact in self.averages),
+        )
+
+    def weight_decays(self, scope: str) -> tuple[float, ...]:
+        """The different weight decays below a scope; () where the graph has no l2 loss."""
+        return _values(self.decays, scope)
+
+    def moving_average_decays(self, scope: str) -> tuple[float, ...]:
+        """The different decays of batch norms below a scope; () unless it is a training graph."""
+        return _values(self.averages, scope)
 
     def apply(self, arch: Arch, scope: str | None = None) -> Arch:
         """The architecture with what only the graph knows: strides, convention, rates, epsilon.
@@ -36,12 +61,18 @@ class GraphFacts:
             scope: the network's variable scope; None: the only one in the graph.
 
         Returns:
-            `arch` with the graph's `convention`, `stages`, `output_stride`, `batch_norm_epsilon`.
+            `arch` with the graph's `convention`, `stages`, `output_stride`, `batch_norm_epsilon`,
+            and `batch_norm_decay` where it is a training graph with one of them.
 
         Raises:
             CheckpointError: the graph computes what no `Arch` does; the operation is named.
         """
         return _Fit(self, arch, scope).arch()
+
+
+def _values(facts: tuple[DecayFact, ...], scope: str) -> tuple[float, ...]:
+    prefix = f"{scope}/" if scope else ""
+    return tuple(sorted({fact.value for fact in facts if fact.variable.startswith(prefix)}))
 
 
 class _Fit:
@@ -72,6 +103,7 @@ class _Fit:
                 stages=tuple(stages),
                 output_stride=self._output_stride() if max(rates) > 1 else None,
                 batch_norm_epsilon=self._epsilon(),
+                batch_norm_decay=self._decay(),
             )
             self._check(made)
         except CheckpointError:
@@ -203,6 +235,11 @@ class _Fit:
             told = " and ".join(f"{norm.op} {epsilon}" for epsilon, norm in epsilons.items())
             raise self._error(f"its batch norms have several epsilons: {told}")
         return next(iter(epsilons), self.like.batch_norm_epsilon)
+
+    def _decay(self) -> float:
+        """The decay of all batch norms; the Arch's own where the graph has none, or several."""
+        decays = self.facts.moving_average_decays(self.prefix.rstrip("/"))
+        return decays[0] if len(decays) == 1 else self.like.batch_norm_decay
 
     def _check(self, arch: Arch) -> None:
         """Every convolution and pooling must be what `arch` has in its place."""

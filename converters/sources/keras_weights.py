@@ -7,16 +7,15 @@ there config.json has the names, in the order of the numbers).
 
 from __future__ import annotations
 
-import io
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 
-import h5py
-
 from converters.checkpoint.errors import Malformed
+from converters.metadata import KERAS_METADATA
 from converters.sources.archive import open_archive, read_member
-from converters.sources.hdf5 import dataset_entry, datasets
+from converters.sources.hdf5 import dataset_entry, datasets, open_file
 from converters.sources.source_file import Entry, SourceFile, add_entry, blame_library
 
 _MODEL = "model.weights.h5"
@@ -32,7 +31,7 @@ _DATASET = re.compile(r"(?:.*/)?layers/(?P<group>(?P<kind>[^/]+?)(?:_\d+)?)/vars
 
 
 def open_keras(path: str) -> SourceFile:
-    """The weights in a `.keras` file, named LAYER/WEIGHT.
+    """The weights in a `.keras` file, named LAYER/WEIGHT, and our metadata where we wrote it.
 
     Raises:
         CheckpointError: it is damaged, or unpacks to far more than its size.
@@ -41,9 +40,9 @@ def open_keras(path: str) -> SourceFile:
         archive = open_archive(path)
         if _MODEL not in archive.namelist():
             raise Malformed(f"it has no {_MODEL} in it", "save the model with model.save")
-        content = io.BytesIO(read_member(archive, _MODEL))
+        content = read_member(archive, _MODEL)
         names = _names(read_member(archive, _CONFIG))
-        return SourceFile(path, "keras", (path,), _entries(content, names))
+        return SourceFile(path, "keras", (path,), _entries(content, names), _metadata(archive))
 
 
 def open_keras_weights(path: str) -> SourceFile:
@@ -56,10 +55,20 @@ def open_keras_weights(path: str) -> SourceFile:
         return SourceFile(path, "keras", (path,), _entries(path, {}))
 
 
-def _entries(content: str | io.BytesIO, names: Mapping[str, str]) -> dict[str, Entry]:
+def _metadata(archive: zipfile.ZipFile) -> dict[str, str]:
+    """What this project wrote into a `.keras` file beside Keras's own parts."""
+    if KERAS_METADATA not in archive.namelist():
+        return {}
+    found = json.loads(read_member(archive, KERAS_METADATA))
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise Malformed(f"its {KERAS_METADATA} is not one text for each name")
+    return found
+
+
+def _entries(content: str | bytes, names: Mapping[str, str]) -> dict[str, Entry]:
     """The weights of an HDF5 file; `names` are those of layers whose groups lack the attribute."""
     entries: dict[str, Entry] = {}
-    with h5py.File(content, "r") as file:
+    with open_file(content) as file:
         for path, dataset in datasets(file):
             match = _DATASET.fullmatch(path)
             if match is None:

@@ -41,7 +41,6 @@ def open_source(
 
     Raises:
         CheckpointError: it is missing, damaged, or of no format known here.
-        MissingFrameworkError: a file of torch.save's, and PyTorch is not installed.
     """
     path = os.fsdecode(path)
     reader = _reader(path)
@@ -106,9 +105,9 @@ def _zip_reader(path: str) -> str:
 
 
 def _hdf5_reader(path: str) -> str:
-    import h5py
+    from converters.sources.hdf5 import open_file  # h5py is not needed for every reader
 
-    with h5py.File(path, "r") as file:
+    with open_file(path) as file:
         return "keras_weights.open_keras_weights" if "layers" in file else "hdf5.open_hdf5"
 
 

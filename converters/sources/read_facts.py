@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from converters.checkpoint.errors import Malformed, blame
+from converters.sources.decays import moving_average_decays, weight_decays
 from converters.sources.facts import ConvFact, NormFact, PoolFact, Window
 from converters.sources.graph import FORWARDING, MAX_CHAIN, Graph, Node
 from converters.sources.graph_facts import GraphFacts
@@ -44,7 +45,14 @@ def graph_facts(graph: Graph) -> GraphFacts:
                 f"its graph has no convolution of a variable{where}",
                 "give the graph of a TensorFlow 1.x network",
             )
-        return GraphFacts(graph.path, convs, tuple(_pools(graph)), tuple(_norms(graph)))
+        return GraphFacts(
+            graph.path,
+            convs,
+            tuple(_pools(graph)),
+            tuple(_norms(graph)),
+            tuple(weight_decays(graph)),
+            tuple(moving_average_decays(graph)),
+        )
 
 
 def _convs(graph: Graph) -> Iterator[ConvFact]:

@@ -28,10 +28,10 @@ def open_saved_model(path: str) -> SourceFile:
     with blame(path):
         if os.path.isfile(f"{prefix}.index"):
             bundle = open_checkpoint(prefix)
-            files, entries = bundle.files, {name: _entry(bundle, name) for name in bundle}
-        else:
-            files, entries = (), frozen_weights(read_saved_model(model))
-        return SourceFile(path, "saved-model", (model, *files), entries)
+            entries = {name: _entry(bundle, name) for name in bundle}
+            files = (model, *bundle.files)
+            return SourceFile(path, "saved-model", files, entries, verify=bundle.verify)
+        return SourceFile(path, "saved-model", (model,), frozen_weights(read_saved_model(model)))
 
 
 def _entry(bundle: TensorFile, name: str) -> Entry:

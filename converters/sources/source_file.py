@@ -14,7 +14,7 @@ from converters.checkpoint.errors import CheckpointError, Malformed, blame
 
 # What a file's arrays may take together: trained weights hardly compress, constants do.
 _MAX_EXPANSION = 32
-_SLACK = 1 << 24  # bytes
+_SLACK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class SourceFile(Mapping[str, np.ndarray]):
         files: all the files it is made of.
         entries: name -> what is known of the array.
         metadata: what the file says of itself, where its format has a place for that.
+        verify: compares checksums that are not compared as the values are read.
 
     Raises:
         Malformed: there is nothing in it, or its arrays would take far more than the files do.
@@ -60,11 +61,13 @@ class SourceFile(Mapping[str, np.ndarray]):
         files: tuple[str, ...],
         entries: Mapping[str, Entry],
         metadata: Mapping[str, str] | None = None,
+        verify: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
         self.format = format
         self.files = files
         self.metadata = dict(metadata or {})
+        self.verify = verify
         self._entries = dict(sorted(entries.items()))
         if not entries:
             raise Malformed("it holds no weights", "give the file that the weights were saved to")

@@ -1,4 +1,4 @@
-"""PyTorch's weights: `.safetensors`, read without torch, and what torch.save writes.
+"""PyTorch's weights, read without PyTorch: `.safetensors`, and what torch.save writes.
 
 Source: the documentation of safetensors' format and of `torch.save`.
 """
@@ -6,17 +6,21 @@ Source: the documentation of safetensors' format and of `torch.save`.
 from __future__ import annotations
 
 import functools
-import pickle
+import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from safetensors import safe_open
 
 from converters.checkpoint.errors import Malformed
-from converters.sources.archive import open_archive
+from converters.checkpoint.files import mapped
+from converters.checkpoint.wire import Buffer
+from converters.sources import torch_pickle
+from converters.sources.archive import open_archive, read_member
 from converters.sources.source_file import Entry, SourceFile, blame_library
-from slim_resnet.frameworks import require
+from converters.sources.torch_pickle import Storage, TorchTensor
 
 # safetensors' name of a data type -> NumPy's
 _DTYPES = {
@@ -26,6 +30,10 @@ _DTYPES = {
 }
 # Where a checkpoint of a training keeps the module's state.
 _STATES = ("state_dict", "model_state_dict", "model")
+
+_Read = Callable[[Storage], Buffer]  # the bytes of a storage
+_MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before PyTorch 1.6
+_COUNT_SIZE = 8  # bytes of the number of values in a storage, there
 
 
 def open_safetensors(path: str) -> SourceFile:
@@ -43,18 +51,20 @@ def open_safetensors(path: str) -> SourceFile:
 def open_torch(path: str) -> SourceFile:
     """The tensors of a file that torch.save wrote: a state_dict, or a dict with one.
 
-    Its metadata are the texts under "metadata" beside the state_dict. The values stay in the file
-    until they are asked for, but in one of PyTorch before 1.6; no pickled code is run.
+    Its metadata are the texts under "metadata" beside the state_dict. PyTorch is not needed, and no
+    code that the file names is run. The values stay in the file until they are asked for.
 
     Raises:
         CheckpointError: it is damaged, or holds other objects than tensors.
-        MissingFrameworkError: PyTorch is not installed.
     """
-    torch = require("torch")
     with blame_library(path):
-        loaded = _load(torch, path)
+        loaded, read = _zipped(path) if zipfile.is_zipfile(path) else _in_a_row(path)
         state = _state(loaded)
-        entries = {n: _tensor(torch, t) for n, t in state.items() if torch.is_tensor(t)}
+        entries = {
+            str(name): _tensor_entry(tensor, read)
+            for name, tensor in state.items()
+            if isinstance(tensor, TorchTensor)
+        }
         metadata = {} if state is loaded else _texts(loaded.get("metadata"))
         return SourceFile(path, "torch", (path,), entries, metadata)
 
@@ -70,23 +80,53 @@ def _entry(file: safe_open, name: str) -> Entry:
     return Entry(tuple(part.get_shape()), np.dtype(dtype), functools.partial(file.get_tensor, name))
 
 
-def _load(torch, path: str) -> object:
-    """What torch.save wrote: a zip, or before PyTorch 1.6 a row of pickles, which cannot be mapped.
+def _zipped(path: str) -> tuple[object, _Read]:
+    """What is in a file of PyTorch 1.6 or later, and what reads the bytes of a storage."""
+    archive = open_archive(path)
+    pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+    folder = pickled.removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    if order in archive.namelist() and read_member(archive, order) != b"little":
+        raise Malformed("its values are not little-endian", "save it again on another machine")
 
-    Raises:
-        Malformed: a checksum of the zip does not match, or torch will not unpickle it; what else
-            torch raises passes.
+    def read(storage: Storage) -> Buffer:
+        content = read_member(archive, f"{folder}data/{storage.key}")
+        _check_size(storage, len(content))
+        return content
+
+    return torch_pickle.load(io.BytesIO(read_member(archive, pickled)))[0], read
+
+
+def _in_a_row(path: str) -> tuple[object, _Read]:
+    """The same of a file of PyTorch before 1.6.
+
+    That is five pickles (a magic number, a version, facts about the machine, the object, the keys
+    of its storages); then, for each key, the number of values and the values.
     """
-    zipped = zipfile.is_zipfile(path)
-    damaged = open_archive(path).testzip() if zipped else None  # torch compares no checksum
-    if damaged:
-        raise Malformed(f"the checksum of its part {damaged!r} does not match")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError:  # its text advises to run whatever the file says
-        raise Malformed(
-            "it holds more than tensors, or is none of torch.save's files", "save the state_dict"
-        ) from None
+    content = mapped(path)
+    file = io.BytesIO(content)
+    magic, _, _, (loaded, storages), (keys, _) = (torch_pickle.load(file) for _ in range(5))
+    if magic[0] != _MAGIC or not isinstance(keys, list):
+        raise Malformed("it is none of torch.save's files", "save the state_dict with torch.save")
+    starts, start = {}, file.tell()
+    for storage in (storages[key] for key in keys):
+        count = int.from_bytes(content[start : start + _COUNT_SIZE], "little")
+        _check_size(storage, count * storage.dtype.stored.itemsize)
+        starts[storage.key] = start + _COUNT_SIZE
+        start = starts[storage.key] + storage.nbytes
+    if start > len(content):
+        raise Malformed("it is cut short")
+
+    def read(storage: Storage) -> Buffer:
+        start = starts[storage.key]
+        return content[start : start + storage.nbytes]
+
+    return loaded, read
+
+
+def _check_size(storage: Storage, size: int) -> None:
+    if size != storage.nbytes:
+        raise Malformed(f"its storage {storage.key!r} has {size} bytes, not {storage.nbytes}")
 
 
 def _state(loaded: object) -> Mapping:
@@ -103,9 +143,12 @@ def _texts(metadata: object) -> dict[str, str]:
     return {str(key): value for key, value in items if isinstance(value, str)}
 
 
-def _tensor(torch, tensor) -> Entry:
-    tensor = tensor.detach()
-    if tensor.dtype == torch.bfloat16:  # which NumPy lacks
-        return Entry(tuple(tensor.shape), np.dtype(np.float32), lambda: tensor.float().numpy())
-    array = tensor.numpy()
-    return Entry(array.shape, array.dtype, lambda: array)
+def _tensor_entry(tensor: TorchTensor, read: _Read) -> Entry:
+    dtype = tensor.storage.dtype
+
+    def values() -> np.ndarray:
+        whole = np.frombuffer(read(tensor.storage), dtype.stored)
+        strides = [stride * whole.itemsize for stride in tensor.strides]
+        return dtype.present(as_strided(whole[tensor.offset :], tensor.shape, strides))
+
+    return Entry(tensor.shape, dtype.returned, values)

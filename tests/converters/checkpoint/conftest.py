@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))  # for handmade.py, in any of pytest's import modes
+# for `fuzzing`, in any of pytest's import modes
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from handmade import message, shape, snappy, table, v1_items, v1_record
+from fuzzing.handmade import message, shape, snappy, table, v1_items, v1_record
 
 from converters.checkpoint import CheckpointError, open_checkpoint
 

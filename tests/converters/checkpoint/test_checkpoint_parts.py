@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from handmade import snappy
+from fuzzing.handmade import snappy
 
 from converters.checkpoint.crc32c import crc32c, masked_crc32c
 from converters.checkpoint.errors import Malformed

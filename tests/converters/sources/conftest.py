@@ -12,8 +12,8 @@ import pytest
 import converters
 from converters import export
 
-# for handmade.py, in any of pytest's import modes
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "checkpoint"))
+# for `fuzzing`, in any of pytest's import modes
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 EXPORTS = {
     "net.safetensors": "torch",

@@ -1,4 +1,4 @@
-"""Everything but `.pt` is read on a machine without any framework, and by readers of its own."""
+"""Everything is read on a machine without any framework, by readers of its own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,9 @@ for path in sys.argv[1:]:
         found[path] = len(graph_facts(graph_for(path)).convs)
         continue
     file = open_source(path)
-    found[path] = sum(array.nbytes for array in file.values())
-    assert found[path] == file.nbytes
-try:
-    open_source("net.pt")
-except ImportError as error:
-    found["net.pt"] = str(error)
+    assert sum(array.nbytes for array in file.values()) == file.nbytes
+    names = [name for name in file if not name.endswith("num_batches_tracked")]
+    found[path] = sum(file[name].nbytes for name in names)
 assert not BLOCKED & {name.split(".")[0] for name in sys.modules}
 print(json.dumps(found))
 """
@@ -44,7 +41,7 @@ def test_without_frameworks(data, exports, model_arrays, tmp_path):
         for name, array in model_arrays.items():
             file[name] = array
     recorded = [data / "slim_v1" / name for name in ("frozen.pb", "saved_model")]
-    exported = [exports / name for name in ("net.keras", "net.weights.h5", "net.safetensors")]
+    exported = sorted(exports.iterdir())
     paths = [*recorded, *exported, tmp_path / "d.npz", tmp_path / "d.h5"]
     meta = data / "slim_v1/inference.meta"
     done = subprocess.run(
@@ -61,4 +58,3 @@ def test_without_frameworks(data, exports, model_arrays, tmp_path):
     nbytes = sum(array.nbytes for array in model_arrays.values())
     assert {found[str(path)] for path in paths} == {nbytes}
     assert found[str(meta)] == 54
-    assert "this needs PyTorch" in found["net.pt"]

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from handmade import message
+from fuzzing.handmade import message
 
 from converters.sources import CheckpointError, graph_facts, graph_for, open_source
 

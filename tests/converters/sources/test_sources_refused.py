@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 
 import h5py
@@ -154,3 +155,40 @@ def test_missing_files(tmp_path):
     for name in ("d.npz", "d.h5", "d.pb", "saved_model.pb", "model.ckpt-1"):
         with pytest.raises(CheckpointError):
             open_source(tmp_path / name)
+
+
+def test_parts_that_a_damaged_directory_swallows(tmp_path):
+    """The comment of an entry made longer: Python's zipfile takes the next entries for it."""
+    path = tmp_path / "d.npz"
+    np.savez(path, a=np.ones(1), b=np.ones(1))
+    content = bytearray(path.read_bytes())
+    first, second = (m.start() for m in re.finditer(b"PK\1\2", content))
+    content[first + 32 : first + 34] = (second - first).to_bytes(2, "little")
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["a.npy"]
+    refuse(path, "counts 2 parts and lists 1")
+
+
+def test_strings_that_hdf5_would_read_without_end(tmp_path):
+    path = tmp_path / "d.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv2d/vars/0", data=np.ones(3))
+        file["layers/conv2d/vars"].attrs["name"] = "conv"
+    assert list(open_source(path)) == ["conv/kernel"]
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL") + 16
+    content[heap : heap + 16] = bytes(16)  # the first object: no index, no size
+    path.write_bytes(content)
+    refuse(path, "a collection of its strings is damaged")
+
+
+def test_damaged_variables_of_a_saved_model(data, tmp_path):
+    shutil.copytree(data / "slim_v1/saved_model", tmp_path / "saved")
+    values = tmp_path / "saved/variables/variables.data-00000-of-00001"
+    content = bytearray(values.read_bytes())
+    content[1000] ^= 1
+    values.write_bytes(content)
+    file = open_source(tmp_path / "saved")
+    with pytest.raises(CheckpointError, match="do not match their checksum"):
+        file.verify()

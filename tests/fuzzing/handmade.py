@@ -68,7 +68,12 @@ def _copy(offset: int, size: int) -> bytes:
 
 
 def table(path, items, compress=None, per_block=8, spoil=lambda block: block) -> None:
-    """Write a table of `items` (key, value) in the order given.
+    """Write the table that `table_bytes` makes."""
+    Path(path).write_bytes(table_bytes(items, compress, per_block, spoil))
+
+
+def table_bytes(items, compress=None, per_block=8, spoil=lambda block: block) -> bytes:
+    """A table of `items` (key, value) in the order given.
 
     `compress` makes Snappy blocks; `spoil` changes the bytes of a data block before its checksum.
     """
@@ -79,7 +84,7 @@ def table(path, items, compress=None, per_block=8, spoil=lambda block: block) ->
         index.append((entries[-1][0], handle))
     meta = _append(out, _block([]), None)
     footer = (meta + _append(out, _block(index), None)).ljust(40, b"\0") + MAGIC
-    Path(path).write_bytes(bytes(out) + footer)
+    return bytes(out) + footer
 
 
 def _append(out: bytearray, block: bytes, compress) -> bytes:
