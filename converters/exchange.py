@@ -66,6 +66,7 @@ LIBRARIES = {
 
 # What torch counts in a batch norm; no result depends on it and slim has no such variable.
 _COUNTER = ".num_batches_tracked"
+_COUNTER_NOTE = f" (*{_COUNTER}) left out: slim has none, and no result depends on them"
 
 _FROM_OURS = "for weights of our own module use the source 'torch' (--from torch)"
 _TO_OURS = (
@@ -81,7 +82,7 @@ def from_state(
     Args:
         arch: the network, in its convention and with its number of classes.
         state: name of a weight in the source -> float32 array; its batch norms' counters are left
-            out, see `left_out`. The arrays are not copied.
+            out with a note, see `left_out`. The arrays are not copied.
         source: a key of `LIBRARIES`.
         scope: the variable scope to put the network into; None: the one that its graph opens.
         path: where `state` was read from, for errors.
@@ -95,10 +96,10 @@ def from_state(
     """
     library = _library(source)
     path = path or f"weights of {source}"
-    _check_model(arch, source, _FROM_OURS)
+    check_model(arch, source, _FROM_OURS)
     rows = {library.name(row): row for row in table(arch)}
-    ignored = set(left_out(state))
-    arrays = {name: value for name, value in state.items() if name not in ignored}
+    counters = set(left_out(state))
+    arrays = {name: value for name, value in state.items() if name not in counters}
     _check_names(path, arch, rows, arrays)
     weights = {}
     for name, row in rows.items():
@@ -109,7 +110,8 @@ def from_state(
         scope = "" if arch.has_script_names else arch.name
     prefix = f"{scope}/" if scope else ""
     values = {f"{prefix}{name}": value for name, value in split(arch, weights).items()}
-    return SlimCheckpoint(ArrayFile(path, values), arch, scope)
+    notes = [f"{len(counters)} counters of batches{_COUNTER_NOTE}"] if counters else []
+    return SlimCheckpoint(ArrayFile(path, values), arch, scope, library=source, notes=notes)
 
 
 def to_state(ckpt: SlimCheckpoint, target: str) -> dict[str, np.ndarray]:
@@ -127,7 +129,7 @@ def to_state(ckpt: SlimCheckpoint, target: str) -> dict[str, np.ndarray]:
         ValueError: `target` is unknown, or has no model that computes what the checkpoint's does.
     """
     library = _library(target)
-    _check_model(ckpt.arch, target, _TO_OURS)
+    check_model(ckpt.arch, target)
     weights = ckpt.weights()
     return {
         library.name(row): np.ascontiguousarray(library.transform(row)(weights[row.slim]))
@@ -157,14 +159,14 @@ def model_name(arch: Arch, library: str) -> str | None:
     return None
 
 
-def _library(name: str) -> Library:
-    if name not in LIBRARIES:
-        raise ValueError(f"unknown library {name!r}: use {', '.join(LIBRARIES)}")
-    return LIBRARIES[name]
+def check_model(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
+    """Raises ValueError unless the library computes with its weights what `arch` does.
 
-
-def _check_model(arch: Arch, name: str, remedy: str) -> None:
-    """Raises ValueError unless the library computes with its weights what `arch` does."""
+    Args:
+        arch: any architecture.
+        name: a key of `LIBRARIES`.
+        remedy: what the error says one can do instead.
+    """
     models = LIBRARIES[name].models
     if models is None:
         return
@@ -180,6 +182,12 @@ def _check_model(arch: Arch, name: str, remedy: str) -> None:
             f"pool), and {name}'s {model} would compute something else with the same weights: "
             f"{remedy}, or, if they were trained that way, say --convention torchvision"
         )
+
+
+def _library(name: str) -> Library:
+    if name not in LIBRARIES:
+        raise ValueError(f"unknown library {name!r}: use {', '.join(LIBRARIES)}")
+    return LIBRARIES[name]
 
 
 def _check_names(path: str, arch: Arch, expected: Iterable[str], found: Iterable[str]) -> None:

@@ -11,8 +11,8 @@ from slim_resnet.network import Arch
 
 from .checkpoint import CheckpointError
 from .exchange import LIBRARIES, Library, from_state
-from .metadata import ARCH_KEY
 from .naming import table
+from .recorded import recorded_arch
 from .slim_checkpoint import SlimCheckpoint
 from .sources import open_source
 
@@ -58,7 +58,7 @@ def load_weights(
         raise ValueError(f"unknown source {source!r}: use {', '.join(LIBRARIES)}")
     library = LIBRARIES[source]
     state, metadata = _read(path, library.column)
-    recorded = Arch.from_json(metadata[ARCH_KEY]) if ARCH_KEY in metadata else None
+    recorded = recorded_arch(path, metadata, len(state))
     if isinstance(arch, str):
         arch = _with_classes(arch_lib.get(arch), state, library)
     found = arch or recorded

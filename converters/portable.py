@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -97,7 +98,8 @@ def _output(ckpt: SlimCheckpoint) -> str:
 def write_hdf5(ckpt: SlimCheckpoint, path: str) -> None:
     """Slim's variables in HDF5: a group a scope, a dataset a variable; attributes say what it is.
 
-    The network's own variables, in the form (`Arch.form`) that the checkpoint has.
+    The network's own variables, in the form (`Arch.form`) that the checkpoint has. Slots of the
+    optimizer have no place here: their names would lie below datasets.
     """
     import h5py
 
@@ -107,31 +109,50 @@ def write_hdf5(ckpt: SlimCheckpoint, path: str) -> None:
             file.create_dataset(ckpt.full_name(name), data=value, dtype=np.float32)
 
 
-def write_frozen_graph(ckpt: SlimCheckpoint, path: str) -> None:
+def write_npz(ckpt: SlimCheckpoint, path: str, besides: Iterable[str] = ()) -> None:
+    """Slim's variables as `np.savez` writes them, by their full names.
+
+    Args:
+        ckpt: the checkpoint; of it the network's own variables, in the form that it has.
+        path: the file.
+        besides: full names of other variables to write, such as slots of the optimizer.
+    """
+    arrays = {ckpt.full_name(name): value for name, value in ckpt.stored().items()}
+    with open(path, "wb") as file:
+        np.savez(file, **arrays, **{name: ckpt[name] for name in besides})
+
+
+def write_frozen_graph(ckpt: SlimCheckpoint, path: str, fold: bool = False) -> None:
     """A TF 1 GraphDef, weights inside as constants: `images` -> `logits` and `prob`.
 
     Images are [batch, height, width, 3]; a network without classes has the output `features`.
+
+    Args:
+        ckpt: the checkpoint.
+        path: the file.
+        fold: whether batch norms go into the convolutions before them
+            (`slim_resnet.inference.fold_batch_norms`); such a file is no checkpoint any more.
     """
     with _session(ckpt) as (session, outputs):
-        from slim_resnet.compat import tf
+        from slim_resnet import inference
 
-        frozen = tf.graph_util.convert_variables_to_constants(
-            session, session.graph.as_graph_def(), list(outputs)
-        )
+        frozen = inference.freeze(session, list(outputs), fold=fold)
     pathlib.Path(path).write_bytes(frozen.SerializeToString())
 
 
-def write_saved_model(ckpt: SlimCheckpoint, folder: str | os.PathLike) -> None:
+def write_saved_model(ckpt: SlimCheckpoint, folder: str | os.PathLike, fold: bool = False) -> None:
     """A TF 1 SavedModel, tag `serve`, with the signature of `write_frozen_graph`.
 
     Args:
         ckpt: the checkpoint.
         folder: the folder to make; it is there when it is whole.
+        fold: as of `write_frozen_graph`; the model then holds constants, no variables.
 
     Raises:
         OSError: `folder` is there already, or its parent is not.
     """
-    with atomic_new_folder(folder) as temporary, _session(ckpt) as (session, outputs):
+    opened = _folded_session if fold else _session
+    with atomic_new_folder(folder) as temporary, opened(ckpt) as (session, outputs):
         from slim_resnet.compat import tf
 
         signature = tf.saved_model.predict_signature_def(
@@ -168,6 +189,20 @@ def _session(ckpt: SlimCheckpoint):
         with session:
             graph.assign(session, values)
             yield session, outputs
+
+
+@contextlib.contextmanager
+def _folded_session(ckpt: SlimCheckpoint):
+    """The same of the frozen graph, batch norms folded."""
+    with _session(ckpt) as (session, outputs):
+        from slim_resnet import inference
+        from slim_resnet.compat import tf
+
+        frozen = inference.freeze(session, list(outputs))
+    with tf.Graph().as_default(), tf.Session() as session:
+        names = [f"{name}:0" for name in outputs]
+        tensors = tf.import_graph_def(frozen, name="", return_elements=names)
+        yield session, dict(zip(outputs, tensors, strict=True))
 
 
 # (target, suffix) -> the function that writes a checkpoint to a path.

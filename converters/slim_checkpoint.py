@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from slim_resnet.network import Arch
 from slim_resnet.spec import Variable
 
 from .checkpoint import CheckpointError, TensorFile
-from .detect import auxiliary_kind, detect
+from .detect import Detected, auxiliary_kind, detect
 from .forms import merge
-from .sources import SourceFile, graph_facts, graph_for, open_source
+from .recorded import recorded_arch
+from .rules import RenamedFile, read_rules
+from .sources import GraphFacts, SourceFile, graph_facts, graph_for, open_source
 
 WEIGHTS = ("model", "ema")
 
@@ -40,9 +42,12 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         arch: the network that is in it.
         scope: its variable scope.
         weights: one of `WEIGHTS`: what `stored`, and so every conversion, takes.
+        facts: what the graph says that belongs to it, None where there is none.
+        library: whose model the weights were trained in, a key of `exchange.LIBRARIES`, or "slim".
+        notes: what a user should know of how it was read, a sentence each.
 
     Attributes:
-        file: the `TensorFile`, `SourceFile` or `ArrayFile` behind it.
+        file: the `TensorFile`, `SourceFile`, `RenamedFile` or `ArrayFile` behind it.
         arch: the network it holds, an `Arch`.
         scope: the network's variable scope, "" when there is none.
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -52,10 +57,14 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
 
     def __init__(
         self,
-        file: TensorFile | SourceFile | ArrayFile,
+        file: TensorFile | SourceFile | RenamedFile | ArrayFile,
         arch: Arch,
         scope: str,
         weights: str = "model",
+        *,
+        facts: GraphFacts | None = None,
+        library: str = "slim",
+        notes: Iterable[str] = (),
     ):
         if weights not in WEIGHTS:
             raise ValueError(f"unknown weights {weights!r}: use {' or '.join(WEIGHTS)}")
@@ -63,6 +72,9 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         self.averaged = weights == "ema"
         self.arch = arch
         self.scope = scope
+        self.facts = facts
+        self.library = library
+        self.notes = list(notes)
         self.auxiliary: dict[str, list[str]] = {}
         self.unknown: list[str] = []
         model = {self.full_name(variable.name) for variable in arch.variables}
@@ -86,6 +98,10 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
 
     def __repr__(self) -> str:
         return f"<SlimCheckpoint {self.path!r}: {self.arch.describe()}, scope {self.scope!r}>"
+
+    @property
+    def _is_renamed(self) -> bool:
+        return isinstance(self.file, RenamedFile)
 
     @property
     def path(self) -> str:
@@ -119,13 +135,31 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
             _check_finite(self.path, name, found[variable.name])
         return found
 
+    def left_out(self) -> list[tuple[str, list[str]]]:
+        """What no conversion takes along: (kind, names), the kinds of `AUXILIARY` first.
+
+        Variables that are neither the network's nor of a known kind are "unknown variables"; with
+        the moving averages as weights, what they stand in for is "replaced by moving averages".
+        What rules drop is named as the file has it.
+        """
+        stored = {self._stored_name(variable) for variable in self.arch.variables}
+        model = [self.full_name(variable.name) for variable in self.arch.variables]
+        kinds = {
+            **self.auxiliary,
+            "replaced by moving averages": model,
+            "unknown variables": self.unknown,
+            "dropped by the rules": self.file.dropped if self._is_renamed else [],
+        }
+        left = {kind: [n for n in names if n not in stored] for kind, names in kinds.items()}
+        return [(kind, names) for kind, names in left.items() if names]
+
     def check_sums(self) -> None:
         """Checks the stored checksums of every variable, where the format has any.
 
         Raises:
             CheckpointError: naming the first variable whose bytes do not match.
         """
-        if isinstance(self.file, TensorFile):
+        if not isinstance(self.file, ArrayFile):
             self.file.verify()
 
     def _stored_name(self, variable: Variable) -> str:
@@ -173,44 +207,115 @@ def load_checkpoint(
     convention: str | None = None,
     step: int | None = None,
     weights: str = "model",
+    rules: str | os.PathLike | None = None,
 ) -> SlimCheckpoint:
     """Opens the weights of a slim ResNet or ResNeXt; needs no framework.
 
     Where the graph is at hand (a `.meta` beside the checkpoint, a frozen graph, a SavedModel),
-    strides, padding, epsilon and output_stride are read from it; otherwise they are slim's.
+    strides, padding, epsilon and output_stride are read from it; otherwise they are what the file
+    says of itself (HDF5 of this project's), or slim's.
 
     Args:
         path: a TensorFlow 1.x checkpoint: its prefix (`model.ckpt-60`), one of its files, or a
             folder that holds `checkpoint`; or a frozen graph (`.pb`, `.pbtxt`), a SavedModel, or a
-            dump of slim's variables (`.npz`, HDF5).
+            dump of slim's variables (`.npz`, HDF5). With `rules`, any file that holds weights.
         arch: the network it must hold, a name of the registry or an `Arch`; None: found from the
-            variables, whatever their widths.
+            variables, whatever their widths. `NAME:FORM` or `NAME:UNIT` chooses where several fit.
         scope: the network's variable scope; None: found.
         convention: "slim" or "torchvision"; None: the graph's, or slim's where there is no graph,
-            as weights do not tell. What is given here goes before the graph.
+            as weights do not tell. What is given here goes before the graph, with a note.
         step: which checkpoint of a folder; None: its latest.
         weights: "model", or "ema" for the moving averages that training kept of them.
+        rules: a file that makes slim's names of the checkpoint's own; see docs/rules.md.
 
     Returns:
-        A mapping from variable names to arrays, with `arch`, `scope`, `num_classes`, `global_step`.
+        A mapping from variable names to arrays, with `arch`, `scope`, `num_classes`, `global_step`,
+        and `notes` for the user.
 
     Raises:
-        CheckpointError: it is missing, broken, or of another network; or its graph does something
-            that no `Arch` describes.
-        ValueError: `arch`, `convention` or `weights` is unknown.
+        CheckpointError: it is missing, broken, or of another network, or of several; or its graph
+            does something that no `Arch` describes.
+        ValueError: `arch`, `convention`, `weights` or the file of rules makes no sense.
     """
+    file = _open(path, step, rules)
+    notes = list(file.notes) if isinstance(file, RenamedFile) else []
+    shapes = {name: file.shape(name) for name in file}
+    expected = _recorded(file) if arch is None else arch
+    try:
+        found = detect(shapes, file.path, arch=expected, scope=scope, convention=convention)
+    except CheckpointError as error:
+        raise CheckpointError("; ".join([str(error), *notes])) from error
+    asked = convention is not None or isinstance(arch, Arch)
+    exact, facts, remarks = _with_graph(path, step, file, found, asked)
+    notes += [*found.notes, *remarks]
+    return SlimCheckpoint(file, exact, found.scope, weights, facts=facts, notes=notes)
+
+
+def _open(
+    path: str | os.PathLike, step: int | None, rules: str | os.PathLike | None
+) -> TensorFile | SourceFile | RenamedFile:
+    given = read_rules(rules) if rules is not None else None
     file = open_source(path, step=step)
+    if given is not None:
+        return RenamedFile(file, given)
     if file.format in _FOREIGN:
         raise CheckpointError(
             f"{file.path}: its weights have another library's names: say --from "
-            f"{_FOREIGN[file.format]} (converters.exchange_files.load_weights)"
+            f"{_FOREIGN[file.format]} (converters.exchange_files.load_weights), or write --rules "
+            "for names of your own"
         )
-    shapes = {name: file.shape(name) for name in file}
-    found = detect(shapes, file.path, arch=arch, scope=scope, convention=convention)
-    exact = found.arch
-    graph = (
-        graph_for(path, step=step) if convention is None and not isinstance(arch, Arch) else None
-    )
-    if graph is not None:
-        exact = graph_facts(graph).apply(found.arch, scope=found.scope)
-    return SlimCheckpoint(file, exact, found.scope, weights)
+    return file
+
+
+def _recorded(file: TensorFile | SourceFile | RenamedFile) -> Arch | None:
+    """The architecture that an HDF5 file says it holds, None where there is none."""
+    if file.format != "hdf5" or isinstance(file, RenamedFile):
+        return None
+    return recorded_arch(file.path, file.metadata, len(file))
+
+
+def _with_graph(
+    path, step: int | None, file, found: Detected, asked: bool
+) -> tuple[Arch, GraphFacts | None, list[str]]:
+    """The network with what the graph beside the weights says of it, that graph, and notes.
+
+    `asked`: the user said how the network computes; then the graph only gives rise to notes.
+    """
+    try:
+        facts = _facts(path, step, file)
+        exact = facts.apply(found.arch, scope=found.scope) if facts else found.arch
+    except CheckpointError as error:
+        if not asked:
+            raise
+        return found.arch, None, [f"the graph was not used, as you said what it computes: {error}"]
+    if not asked or facts is None:
+        return exact, facts, []
+    return found.arch, facts, _contradictions(facts.path, exact, found.arch)
+
+
+def _facts(path, step: int | None, file) -> GraphFacts | None:
+    """What the graph beside the weights says, under slim's names."""
+    graph = graph_for(path, step=step)
+    if graph is None:
+        return None
+    facts = graph_facts(graph)
+    if isinstance(file, RenamedFile):
+        names = file.names()
+        return facts.renamed(lambda name: names.get(name, name))
+    return facts
+
+
+def _contradictions(path: str, graph: Arch, asked: Arch) -> list[str]:
+    """What two networks of the same weights compute in different ways, as notes."""
+    moved = asked.replace(convention=graph.convention)  # the strides go with the convention
+    fields = {
+        "convention": (graph.convention, asked.convention),
+        "strides": ([s.stride for s in graph.stages], [s.stride for s in moved.stages]),
+        "output_stride": (graph.output_stride, asked.output_stride),
+        "batch norm epsilon": (graph.batch_norm_epsilon, asked.batch_norm_epsilon),
+    }
+    return [
+        f"{path}: the graph has {field} {theirs}, but {ours} was asked for and is taken"
+        for field, (theirs, ours) in fields.items()
+        if theirs != ours
+    ]

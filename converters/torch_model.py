@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
-
-import safetensors
 
 from slim_resnet.frameworks import require
 from slim_resnet.network import Arch
 from slim_resnet.spec import Conv, Unit
 
 from .checkpoint import CheckpointError
-from .metadata import ARCH_KEY
+from .recorded import recorded_arch
+from .sources import open_source
 from .training import sgd_param_groups
 
 __all__ = ["ResNet", "ResidualUnit", "from_state", "load", "sgd_param_groups"]
@@ -199,23 +197,17 @@ def load(path: str | os.PathLike) -> ResNet:
         CheckpointError: it is missing, broken, or written by something else.
     """
     path = os.fspath(path)
-    try:
-        if path.endswith(".safetensors"):
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        else:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-            metadata, state = saved["metadata"], saved["state_dict"]
-        return from_state(Arch.from_json(metadata[ARCH_KEY]), state)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except KeyError as error:
+    if not os.path.exists(path):
+        raise CheckpointError(f"{path}: no such file")
+    file = open_source(path)
+    arch = recorded_arch(path, file.metadata, len(file))
+    if arch is None:
         raise CheckpointError(
-            f"{path}: no architecture in it (no {error}): was it written by "
+            f"{path}: no architecture in it: was it written by "
             "tools/convert_checkpoint.py --to torch?"
-        ) from error
-    except (OSError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError, EOFError,
-            safetensors.SafetensorError) as error:  # fmt: skip
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path}: cannot be read: {reason[0]}") from error
+        )
+    try:
+        return from_state(arch, dict(file))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: cannot be read: {reason}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from .detect import PER_VARIABLE
@@ -47,8 +49,22 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         }
         moved = split(new, merge(old, stored))
         values.update(_prefixed(scope, {f"{name}/{slot}": v for name, v in moved.items()}))
-    weights = "ema" if ckpt.averaged else "model"
-    return SlimCheckpoint(ArrayFile(ckpt.path, values), new, scope, weights)
+    return SlimCheckpoint(
+        ArrayFile(ckpt.path, values),
+        new,
+        scope,
+        "ema" if ckpt.averaged else "model",
+        facts=ckpt.facts and ckpt.facts.renamed(partial(_moved, old=ckpt.scope, new=scope)),
+        library=ckpt.library,
+        notes=ckpt.notes,
+    )
+
+
+def _moved(name: str, old: str, new: str) -> str:
+    """A variable's name with its network's scope changed; others keep theirs."""
+    if old and not name.startswith(f"{old}/"):
+        return name
+    return _in(new, name[len(old) + 1 :] if old else name)
 
 
 def _slots(ckpt: SlimCheckpoint) -> list[str]:
@@ -58,4 +74,8 @@ def _slots(ckpt: SlimCheckpoint) -> list[str]:
 
 
 def _prefixed(scope: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{scope}/{name}" if scope else name: value for name, value in values.items()}
+    return {_in(scope, name): value for name, value in values.items()}
+
+
+def _in(scope: str, name: str) -> str:
+    return f"{scope}/{name}" if scope else name

@@ -15,12 +15,15 @@ __version__ = "0.1.0"
 _MODULES = (
     "arch",
     "compat",
+    "datasets",
     "files",
     "forms",
     "frameworks",
     "generator",
     "graph",
+    "inference",
     "layers",
+    "legacy",
     "network",
     "regression",
     "resnet_cifar",
@@ -31,6 +34,7 @@ _MODULES = (
     "resnext_v1",
     "resnext_v2",
     "spec",
+    "training",
     "variables",
 )
 

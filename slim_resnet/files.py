@@ -1,12 +1,27 @@
-"""Nothing is written until it is whole: temporary file in the target folder, fsync, rename."""
+"""Nothing is written until it is whole: temporary file in the target folder, fsync, rename.
+
+A writer that is killed leaves its temporary folder; the next one to write beside it removes it. The
+lock on the folder tells the two apart: the system drops it with the process that held it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # Windows: there what a killed writer leaves stays
+    fcntl = None
+
+# Nobody else's folders have such names: .TARGET.RANDOM.partial
+_SUFFIX = ".partial"
+_TEMPORARY = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -22,16 +37,13 @@ def atomic_path(target: str | os.PathLike):
     """
     target = pathlib.Path(target)
     check_target(target)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with _temporary_folder(target.parent, target.name) as folder:
         path = folder / target.name
         yield path
         os.chmod(path, 0o666 & ~_umask())  # some writers make private files
         sync(path)
         os.replace(path, target)
         sync(target.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -39,8 +51,7 @@ def atomic_folder(target: str | os.PathLike):
     """Yields an empty folder; its files move, by name, into `target` (made if need be)."""
     target = pathlib.Path(target)
     target.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=".partial.", dir=target))
-    try:
+    with _temporary_folder(target, target.resolve().name) as folder:
         yield folder
         files = sorted(folder.iterdir())
         for path in files:
@@ -48,8 +59,6 @@ def atomic_folder(target: str | os.PathLike):
         for path in files:
             os.replace(path, target / path.name)
         sync(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -61,16 +70,60 @@ def atomic_new_folder(target: str | os.PathLike):
     """
     target = pathlib.Path(target)
     check_target(target)
-    outer = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with _temporary_folder(target.parent, target.name) as outer:
         folder = outer / target.name
         yield folder
         for path in (*folder.rglob("*"), folder):
             sync(path)
         os.rename(folder, target)
         sync(target.parent)
+
+
+def remove_stale(folder: str | os.PathLike) -> None:
+    """Removes the temporary folders that killed writers left in `folder`, and nobody else's."""
+    for path in pathlib.Path(folder).iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            with contextlib.suppress(OSError), _locked(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary_folder(parent: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+    """Yields a hidden folder in `parent` that is gone afterwards."""
+    remove_stale(parent)
+    with contextlib.ExitStack() as lock:
+        folder = _make_locked(parent, name, lock)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_locked(parent: pathlib.Path, name: str, lock: contextlib.ExitStack) -> pathlib.Path:
+    """A new temporary folder, locked until `lock` ends where the file system has locks."""
+    while True:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=parent))
+        try:
+            lock.enter_context(_locked(folder))
+        except (BlockingIOError, FileNotFoundError):
+            continue  # before it was locked, another writer took it for a dead one's
+        except OSError:
+            return folder  # no locks here, so nobody else gets this one either
+        if folder.is_dir():
+            return folder
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+    """Holds the lock on a folder; OSError if another process does, or if there are no locks."""
+    if fcntl is None:
+        raise OSError("this system has no locks")
+    fd = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(outer, ignore_errors=True)
+        os.close(fd)
 
 
 def check_target(target: str | os.PathLike) -> None:

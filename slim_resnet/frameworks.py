@@ -17,7 +17,11 @@ _FRAMEWORKS = {
     "tf_keras": ("tf_keras", "tf"),
     "keras": ("Keras", "tf"),
     "torch": ("PyTorch", "torch"),
+    "torchvision": ("torchvision", "test"),
     "onnxscript": ("onnxscript", "onnx"),
+    "sklearn": ("scikit-learn", "train"),
+    "matplotlib": ("matplotlib", "train"),
+    "libcst": ("LibCST", "legacy"),
 }
 
 # What TensorFlow's C++ side prints while it starts; no environment variable silences all of it.

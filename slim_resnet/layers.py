@@ -21,6 +21,10 @@ def grouped_conv2d(inputs, num_outputs, kernel_size, groups, **kwargs):
     it; elsewhere (float64, or oneDNN off, on a CPU) it is that of one convolution per group. A
     MetaGraph of such a graph needs `import slim_resnet.layers` before gradients are taken anew.
 
+    A `Snapshot`, which hands its input on, follows the `Conv2D`: it keeps grappler from fusing a
+    batch norm or bias into it, as TensorFlow's fused kernel has no groups where oneDNN is off or
+    not built in. So one graph runs everywhere.
+
     Args:
         inputs: a tensor [batch, height, width, channels] ([batch, channels, height, width] with
             data_format="NCHW").
@@ -95,6 +99,7 @@ def _grouped_conv2d(
                 dilations=rate,
                 name="Conv2D",
             )
+        outputs = _unfusable(outputs)
         if normalizer_fn is not None:
             outputs = normalizer_fn(outputs, **(normalizer_params or {}))
         elif biases_initializer is not None:
@@ -103,6 +108,12 @@ def _grouped_conv2d(
         if activation_fn is not None:
             outputs = activation_fn(outputs)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, outputs)
+
+
+def _unfusable(outputs):
+    """`outputs` behind an operation that grappler's remapper neither removes nor looks through."""
+    with tf.get_default_graph().gradient_override_map({"Snapshot": "Identity"}):  # it has none
+        return tf.raw_ops.Snapshot(input=outputs, name="Snapshot")
 
 
 def _pair(value) -> tuple[int, int]:

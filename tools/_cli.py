@@ -111,7 +111,11 @@ def verdict(comparison: Comparison, tolerance: float) -> str:
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which network of which checkpoint is meant."""
     parser.add_argument("checkpoint", help="a checkpoint (prefix, file or folder), graph, or dump")
-    parser.add_argument("--arch", help="the network it must hold; default: recognised")
+    parser.add_argument(
+        "--arch",
+        help="the network it must hold; default: recognised; NAME:FORM or NAME:UNIT where several "
+        "fit",
+    )
     parser.add_argument("--scope", help="the network's variable scope; default: found")
     parser.add_argument(
         "--convention",
@@ -120,9 +124,12 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", choices=WEIGHTS, default="model", help="ema: the averages")
     parser.add_argument("--step", type=int, help="which checkpoint of a folder; default: latest")
+    parser.add_argument(
+        "--rules", metavar="FILE.toml", help="slim's names for names of your own: docs/rules.md"
+    )
 
 
-_NETWORK = ("arch", "scope", "convention", "step", "weights")
+_NETWORK = ("arch", "scope", "convention", "step", "weights", "rules")
 
 
 def network(args: argparse.Namespace) -> dict:

@@ -1,35 +1,77 @@
 #!/usr/bin/env python3
-"""Converts a TF1-slim checkpoint to a modern format, or weights back, with proof that they match.
+"""Converts TF1-slim checkpoints to a modern format, or weights back, with proof that they match.
 
-Exit code: 0 converted and verified, 1 verification failed (nothing written), 2 bad input.
+One source goes into the file --output. Several (or globs, in quotes or not), or an --output that is
+a folder or ends in a slash, go into that folder under their own names: of runs/a/model.ckpt-9 and
+runs/b/model.ckpt-9 come a/model.ckpt-9.pt and b/model.ckpt-9.pt.
+
+Exit code of one source: 0 converted and verified, 1 verification failed (nothing written), 2 bad
+input. Of several: 0 all converted, 1 at least one failed (the others are written), 2 nothing tried.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
+import os
 
 import _cli
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-import converters
-from converters import exchange, exchange_files, export
-from converters.verification import write_reports
+from converters import batch, exchange, export
+from converters.resume import Recipe
+
+# What takes along what is left out otherwise.
+_REMEDIES = {"optimizer slots": "--optimizer", "moving averages": "--weights ema"}
+_RECIPE = ("learning_rate", "momentum", "weight_decay")
+# What chooses among a TensorFlow checkpoint's contents, and its default.
+_SLIM_ONLY = {"rules": None, "step": None, "weights": "model"}
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     _cli.checkpoint_arguments(parser)
+    parser.add_argument("more", nargs="*", help="more of them; globs, in quotes or not")
     parser.add_argument(
         "--from",
         dest="source",
         choices=("slim", *exchange.LIBRARIES),
         default="slim",
-        help="whose weights they are; other than slim needs --arch",
+        help="whose weights they are; other than slim needs --arch, unless the file says it",
     )
-    parser.add_argument("--to", required=True, choices=export.targets(), help="the target")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--to", choices=export.targets(), help="the target")
+    target.add_argument(
+        "--freeze",
+        action="store_true",
+        help="TensorFlow 1's: a frozen graph (.pb, and for several sources), else a SavedModel",
+    )
+    parser.add_argument(
+        "--fold",
+        action="store_true",
+        help="TensorFlow 1's: batch norms go into the convolutions before them, for speed",
+    )
     parser.add_argument("--output", required=True, help=outputs())
+    parser.add_argument("--suffix", help="of files in a folder, where the target has several")
     parser.add_argument("--no-verify", action="store_true", help="write without running anything")
     parser.add_argument("--end-points", action="store_true", help="print every end point")
-    parser.add_argument("--report", metavar="FILE.json", help="every comparison, as JSON")
+    parser.add_argument(
+        "--report", metavar="FILE.json", help="every comparison, as JSON; of several, a folder"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="how many sources at a time")
+    training = parser.add_argument_group("so that training goes on")
+    training.add_argument(
+        "--optimizer", action="store_true", help="take the Momentum slots and global_step along"
+    )
+    training.add_argument("--learning-rate", type=float, help="which no checkpoint tells")
+    training.add_argument("--momentum", type=float, help="default: 0.9")
+    training.add_argument(
+        "--weight-decay", type=float, help="slim's; default: the graph's, or 1e-4"
+    )
     return parser.parse_args()
 
 
@@ -39,58 +81,159 @@ def outputs() -> str:
     return "; ".join(f"{t}: {formats[t] or names[t]}" for t in formats)
 
 
-def load(args: argparse.Namespace):
-    if args.source == "slim":
-        return converters.load_checkpoint(args.checkpoint, **_cli.network(args))
-    return exchange_files.load_weights(
-        args.checkpoint,
-        args.source,
-        arch=args.arch,
-        convention=args.convention,
-        scope=args.scope,
-    )
-
-
 def main() -> int:
     args = parse()
-    write = export.writer(args.to, args.output)
-    ckpt = load(args)
-    _cli.console.print(f"{ckpt.path}: {ckpt.arch.describe()} ({ckpt.arch.name})", markup=False)
+    sources = batch.expand([args.checkpoint, *args.more], args.step)
+    in_folder = batch.into_folder(sources, args.output)
+    target = args.to or ("frozen" if in_folder else export.frozen_target(args.output))
+    recipe = recipe_of(args)
+    settings = batch.Settings(
+        target,
+        args.source,
+        network_of(args),
+        verified=not args.no_verify,
+        recipe=recipe,
+        fold=args.fold,
+    )
+    suffix = export.usual_suffix(target, recipe) if args.suffix is None else args.suffix
+    jobs = batch.plan(sources, args.output, suffix, args.report)
+    export.suffix_of(
+        target, jobs[0].output, recipe, fold=args.fold
+    )  # what fails for all fails before the work
+    with batch.folders(jobs) if in_folder else contextlib.nullcontext():
+        if len(jobs) == 1:
+            return convert_one(jobs[0], settings, args.end_points)
+        if args.end_points:
+            raise ValueError("--end-points prints those of one source: --report has them all")
+        return convert_several(jobs, settings, args.jobs)
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe | None:
+    given = {name: getattr(args, name) for name in _RECIPE if getattr(args, name) is not None}
+    if given and not args.optimizer:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"{options}: of use with --optimizer only")
+    return Recipe(**given) if args.optimizer else None
+
+
+def network_of(args: argparse.Namespace) -> dict:
+    given = [f"--{name}" for name, default in _SLIM_ONLY.items() if getattr(args, name) != default]
+    if given and args.source != "slim":
+        raise ValueError(
+            f"{', '.join(given)}: of no use with --from {args.source}, whose files hold one set of "
+            "weights under names that are known"
+        )
+    return _cli.network(args)
+
+
+def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> int:
+    def opened(ckpt, left_out) -> None:
+        say(f"{ckpt.path}: {ckpt.arch.describe()} ({ckpt.arch.name})")
+        for note in ckpt.notes:
+            say(f"note: {note}")
+        if left_out:
+            say(f"left out: {listed(left_out)}")
+
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)
-        if not args.no_verify and not verified(
-            ckpt, args, lambda step: bar.update(task, description=step)
-        ):
-            return 1
-        bar.update(task, description=f"writing {args.output}")
-        write(ckpt)
-    proof = "not verified" if args.no_verify else "verified"
-    _cli.console.print(f"wrote {args.output} ({proof})", markup=False)
+        outcome = batch.convert(
+            job,
+            settings,
+            opened=opened,
+            progress=lambda step: bar.update(task, description=step),
+        )
+    if outcome.reports:
+        if end_points:
+            _cli.console.print(_cli.end_point_table(outcome.reports[0]))
+        _cli.console.print(_cli.report_table(outcome.reports))
+    if outcome.error:
+        say(outcome.error)
+        return 1
+    say(f"wrote {job.output} ({'verified' if settings.verified else 'not verified'})")
     return 0
 
 
-def verified(ckpt, args: argparse.Namespace, progress) -> bool:
-    """float64 decides; float32 is what users will run, and is reported."""
-    ckpt.check_sums()
-    # All but Keras's files hold what our torch module computes.
-    target = "keras" if args.to == "keras" else "torch"
-    reports = [
-        converters.verify(ckpt, [target], dtype, progress=progress)
-        for dtype in ("float64", "float32")
-    ]
-    if args.report:
-        write_reports(args.report, reports)
-    if args.end_points:
-        _cli.console.print(_cli.end_point_table(reports[0]))
-    _cli.console.print(_cli.report_table(reports))
-    first = reports[0].first_divergence
-    if first is not None:
-        _cli.console.print(
-            f"verification failed: {first.end_point} is the first end point that differs, by "
-            f"{first.max_rel_error:.1e} at {first.image_size}; nothing written",
-            markup=False,
+def convert_several(jobs: list[batch.Job], settings: batch.Settings, processes: int) -> int:
+    outcomes: dict[batch.Job, batch.Outcome] = {}
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("", total=len(jobs))
+            coming = batch.convert_all(
+                jobs,
+                settings,
+                processes,
+                started=lambda job: bar.update(task, description=os.path.basename(job.source)),
+            )
+            with contextlib.closing(coming):
+                for outcome in coming:
+                    outcomes[outcome.job] = outcome
+                    bar.advance(task)
+    finally:  # of what was done before Ctrl-C, too
+        done = [outcomes[job] for job in jobs if job in outcomes]
+        summarize(done)
+        converted = sum(not outcome.error for outcome in done)
+        say(f"{converted} of {len(jobs)} converted")
+    return 0 if converted == len(jobs) else 1
+
+
+def progress_bar() -> Progress:
+    """How many of the sources are done, on a terminal; nothing in a pipe."""
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=_cli.console,
+        transient=True,
+        disable=not _cli.console.is_terminal,
+    )
+
+
+def summarize(outcomes: list[batch.Outcome]) -> None:
+    """A table, what was left out of the files, and why the others are not there."""
+    table = _cli.table(
+        "Difference: the largest over the largest value, in float64 against the slim graph",
+        "source", "network", "file", "difference", "seconds", "",
+        text=("network", "file", ""),
+    )  # fmt: skip
+    left_out = collections.Counter()
+    for outcome in outcomes:
+        difference = outcome.difference
+        verdict = "verified" if outcome.reports else "not verified"
+        cells = (
+            outcome.job.source,
+            outcome.network or "-",
+            "-" if outcome.error else outcome.job.output,
+            "-" if difference is None else f"{difference:.1e}",
+            f"{outcome.seconds:.1f}",
+            "FAILED" if outcome.error else verdict,
         )
-    return first is None
+        table.add_row(*map(escape, cells))
+        if outcome.left_out and not outcome.error:
+            left_out[listed(outcome.left_out)] += 1
+    if outcomes:
+        _cli.console.print(table)
+    for kinds, count in left_out.items():
+        say(f"left out of {count}: {kinds}")
+    for outcome in outcomes:
+        for note in outcome.notes:
+            say(f"note on {outcome.job.source}: {note}")
+        if outcome.error:
+            named = outcome.job.source in outcome.error
+            say(f"failed: {outcome.error if named else f'{outcome.job.source}: {outcome.error}'}")
+
+
+def listed(left_out: batch.LeftOut) -> str:
+    """161 optimizer slots (--optimizer takes them), 267 moving averages (...), ..."""
+    parts = []
+    for kind, names in left_out:
+        remedy = f" ({_REMEDIES[kind]} takes them)" if kind in _REMEDIES else ""
+        parts.append(f"{len(names)} {kind}{remedy}")
+    return ", ".join(parts)
+
+
+def say(text: str) -> None:
+    _cli.console.print(text, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

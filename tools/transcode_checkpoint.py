@@ -25,6 +25,8 @@ def main() -> int:
     ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     new = converters.transcode(ckpt, args.form)
     export.write_checkpoint(new, args.output)
+    for note in ckpt.notes:
+        _cli.console.print(f"note: {note}", markup=False, soft_wrap=True)
     left_out = ckpt.auxiliary.get("zero-debias helpers", [])
     _cli.console.print(
         f"wrote {args.output}: {ckpt.arch.form} -> {args.form}, {len(ckpt)} -> {len(new)} variables"

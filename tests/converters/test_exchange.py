@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import zipfile
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 import converters
 from converters import exchange, export
 from converters.exchange import LIBRARIES, from_state, left_out, to_state
 from converters.exchange_files import load_weights
+from converters.metadata import ARCH_KEY, metadata
 from converters.naming import table
 from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet import arch as arch_lib
@@ -245,6 +250,11 @@ def test_a_torch_file(wrap, small, their_model, tmp_path):
     torch.save(wrap(net.state_dict()), tmp_path / "net.pth")
     ckpt = load_weights(tmp_path / "net.pth", "torchvision", arch="resnet_v1_18", scope="net")
     assert (ckpt.arch.convention, ckpt.num_classes, ckpt.scope) == ("torchvision", 3, "net")
+    assert ckpt.notes == [
+        "20 counters of batches (*.num_batches_tracked) left out: slim has none, and no result "
+        "depends on them"
+    ]
+    assert metadata(ckpt)["preprocessing_source"].startswith("assumed: torchvision's own")
     assert_same_bits(dict(ckpt), dict(from_state(small.arch, arrays(net), "torchvision", "net")))
 
 
@@ -253,7 +263,7 @@ def test_our_torch_files_say_what_they_are(suffix, narrow, tmp_path):
     ckpt = seeded(narrow("resnet_v1_50"))
     export.writer("torch", tmp_path / f"net{suffix}")(ckpt)
     back = load_weights(tmp_path / f"net{suffix}", "torch")
-    assert back.arch == ckpt.arch
+    assert (back.arch, back.library) == (ckpt.arch, "torch")
     assert_same_bits(dict(back), dict(ckpt))
     with pytest.raises(ValueError, match="torchvision has no model of resnet_v1_50_narrow"):
         load_weights(tmp_path / f"net{suffix}", "torchvision")
@@ -265,6 +275,49 @@ def test_our_keras_files(suffix, narrow, tmp_path):
     export.writer("keras", tmp_path / f"net{suffix}")(ckpt)
     back = load_weights(tmp_path / f"net{suffix}", "keras", arch=ckpt.arch)
     assert_same_bits(dict(back), dict(ckpt))
+    if suffix == ".keras":
+        back = load_weights(tmp_path / "net.keras", "keras")
+        assert back.arch == ckpt.arch
+        assert_same_bits(dict(back), dict(ckpt))
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("[]", "slim_resnet.json is not one text for each name"),
+        ('{"slim_resnet.arch": 3}', "slim_resnet.json is not one text for each name"),
+        ('{"slim_resnet.arch": "{}"}', r"its architecture \(slim_resnet.arch\) cannot be used"),
+        ("{", "cannot be read as weights"),
+        ('{"source": "model.ckpt-7"}', "name its --arch"),
+    ],
+)
+def test_keras_files_that_say_nonsense(told, message, narrow, tmp_path):
+    path = tmp_path / "net.keras"
+    converters.to_keras(seeded(narrow("resnet_cifar_20", base=2))).save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(export.KERAS_METADATA, told)
+    with pytest.raises(ValueError, match=message):
+        load_weights(path, "keras")
+
+
+def test_a_file_of_more_branches_than_weights(narrow, tmp_path):
+    """As many branches as it says would fill the memory."""
+    path = tmp_path / "net.safetensors"
+    export.writer("torch", path)(seeded(narrow("resnext_29_8x64d")))
+    arrays = load_file(path)
+    arch = arch_lib.get("resnext_29_8x64d", form="branches")
+    stages = [dataclasses.replace(stage, depth_bottleneck=10**5) for stage in arch.stages]
+    arch = arch.replace(stages=tuple(stages), cardinality=10**5)
+    save_file(arrays, path, metadata={ARCH_KEY: arch.to_json()})
+    with pytest.raises(converters.CheckpointError, match="units, or of their branches, is not"):
+        load_weights(path, "torch")
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm"])
+def test_writers_refuse_another_convention_before_the_work(library, tmp_path):
+    write = export.writer(library, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would"):
+        write.left_out(seeded(arch_lib.get("resnet_v1_18")))
 
 
 def test_a_file_without_classes(tmp_path):

@@ -61,10 +61,18 @@ def test_the_graph_beside_a_checkpoint_tells_what_weights_do_not(changes, narrow
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))  # with model.ckpt.meta
     found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
     assert found.replace(name="x") == arch.replace(name="x")
-    # what is asked for goes before the graph, and without a graph slim's way is taken
-    asked = converters.load_checkpoint(tmp_path / "model.ckpt", convention="slim").arch
-    (tmp_path / "model.ckpt.meta").unlink()
-    assert asked == converters.load_checkpoint(tmp_path / "model.ckpt").arch
+    # what is asked for goes before the graph, with a note, and without a graph slim's way is taken
+    told = converters.load_checkpoint(tmp_path / "model.ckpt", convention="slim")
+    asked = told.arch
+    path = tmp_path / "model.ckpt.meta"
+    assert told.notes == [
+        f"{path}: the graph has {field} {value}, but {default} was asked for and is taken"
+        for field, value in changes.items()
+        for default in [getattr(asked, field)]
+    ]
+    path.unlink()
+    alone = converters.load_checkpoint(tmp_path / "model.ckpt")
+    assert (asked, alone.notes) == (alone.arch, [])
     assert (asked.convention, asked.output_stride) == ("slim", None)
 
 
@@ -77,6 +85,49 @@ def test_strides_are_read_off_the_graph(narrow, tmp_path):
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
     assert [s.stride for s in found.stages] == [3, 3, 3, 3]
+    (note,) = converters.load_checkpoint(tmp_path / "model.ckpt", arch=arch).notes
+    assert "the graph has strides [3, 3, 3, 3], but [2, 2, 2, 1] was asked for" in note
+
+
+def test_a_damaged_graph_is_no_obstacle_to_who_says_the_convention(data, tmp_path):
+    shutil.copytree(data / "slim_v1" / "v2", tmp_path / "v2")
+    meta = (data / "slim_v1" / "inference.meta").read_bytes()
+    (tmp_path / "v2" / "model.ckpt-60.meta").write_bytes(meta[: len(meta) // 2])
+    with pytest.raises(converters.CheckpointError, match="model.ckpt-60.meta"):
+        converters.load_checkpoint(tmp_path / "v2")
+    ckpt = converters.load_checkpoint(tmp_path / "v2", convention="slim")
+    assert ckpt.arch == converters.load_checkpoint(data / "slim_v1" / "v2").arch
+    (note,) = ckpt.notes
+    assert note.startswith("the graph was not used, as you said what it computes: ")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"convention": "torchvision"}, {"output_stride": 8}, {"batch_norm_epsilon": 1e-3},
+                {"form": "branches"}], ids=str
+)  # fmt: skip
+def test_a_dump_of_ours_remembers_what_weights_do_not_tell(changes, narrow, save_checkpoint,
+                                                           tmp_path):  # fmt: skip
+    arch = narrow("resnext_v1_50", base=2, **changes)
+    ckpt = converters.load_checkpoint(save_checkpoint(arch), arch=arch)
+    export.writer("hdf5", tmp_path / "dump.h5")(ckpt)
+    assert converters.load_checkpoint(tmp_path / "dump.h5").arch == arch
+
+
+def test_what_is_left_out_is_listed(data):
+    path = data / "slim_v1" / "v2"
+    model = dict(converters.load_checkpoint(path).left_out())
+    assert {kind: len(names) for kind, names in model.items()} == {
+        "moving averages": 267, "optimizer slots": 161, "training state": 1,
+    }  # fmt: skip
+    averages = dict(converters.load_checkpoint(path, weights="ema").left_out())
+    assert {kind: len(names) for kind, names in averages.items()} == {
+        "replaced by moving averages": 267, "optimizer slots": 161, "training state": 1,
+    }  # fmt: skip
+    assert "resnet_v1_50/conv1/weights" in averages["replaced by moving averages"]
+    script = dict(converters.load_checkpoint(data / "resnext_cifar").left_out())
+    assert {kind: len(names) for kind, names in script.items()} == {
+        "zero-debias helpers": 164, "optimizer slots": 247, "training state": 1,
+    }  # fmt: skip
 
 
 def test_weights_under_other_names_say_where_to_go(data, tmp_path):

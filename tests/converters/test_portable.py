@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,19 @@ LOAD_ONNX = """
 import onnxruntime
 session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 run = lambda batch: session.run(["logits"], {"images": batch})[0]
+"""
+LOAD_FROZEN = """
+import tensorflow.compat.v1 as tf
+tf.disable_eager_execution()
+graph_def = tf.GraphDef.FromString(open(path, "rb").read())
+tf.import_graph_def(graph_def, name="")
+session = tf.Session(graph=tf.get_default_graph())
+run = lambda batch: session.run("logits:0", {"images:0": batch})
+"""
+LOAD_SAVED_MODEL = """
+import tensorflow as tf
+serve = tf.saved_model.load(path).signatures["serving_default"]
+run = lambda batch: serve(images=tf.constant(batch))["logits"].numpy()
 """
 
 
@@ -150,6 +164,58 @@ def test_tensorflow_1_files_compute_slims_logits(write, run, ckpt, batches, tmp_
             np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize(
+    ("write", "run"),
+    [
+        (portable.write_frozen_graph, run_frozen_graph),
+        (portable.write_saved_model, run_saved_model),
+    ],
+    ids=["frozen", "saved_model"],
+)
+def test_folded_files_compute_slims_logits(write, run, ckpt, batches, tmp_path):
+    write(ckpt, tmp_path / "written", fold=True)
+    images = [batch.transpose(0, 2, 3, 1) for batch in batches.values()]
+    for found, expected in zip(
+        run(tmp_path / "written", images), slim_outputs(ckpt, images), strict=True
+    ):
+        for left, right in zip(found, expected, strict=True):
+            assert np.abs(left - right).max() <= 2e-5 * np.abs(right).max()
+
+
+def test_folded_graphs_hold_no_batch_norm_but_those_of_their_own(ckpt, tmp_path):
+    portable.write_frozen_graph(ckpt, tmp_path / "net.pb", fold=True)
+    nodes = tf.GraphDef.FromString((tmp_path / "net.pb").read_bytes()).node
+    assert not [node.name for node in nodes if node.op.startswith("FusedBatchNorm")]
+    with pytest.raises(converters.CheckpointError, match="folded into the convolution"):
+        converters.load_checkpoint(tmp_path / "net.pb")
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_files_run_where_tensorflow_has_no_onednn(fold, ckpt, batches, tmp_path):
+    """Where its fused kernel has no groups."""
+    portable.write_frozen_graph(ckpt, tmp_path / "net.pb", fold=fold)
+    portable.write_saved_model(ckpt, tmp_path / "saved", fold=fold)
+    images = {name: batch.transpose(0, 2, 3, 1) for name, batch in batches.items()}
+    np.savez(tmp_path / "images.npz", **images)
+    for path, load in (("net.pb", LOAD_FROZEN), ("saved", LOAD_SAVED_MODEL)):
+        outputs = str(tmp_path / f"{path}.npz")
+        done = subprocess.run(
+            [sys.executable, "-c", RUN.format(load=load), path, "images.npz", outputs],
+            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        found = np.load(outputs)
+        for (name, batch), (expected, _) in zip(
+            images.items(), slim_outputs(ckpt, images.values()), strict=True
+        ):
+            assert found[name].shape == (len(batch), 10)
+            assert np.abs(found[name] - expected).max() <= 2e-5 * np.abs(expected).max(), name
+
+
 def test_a_network_without_classes_gives_features(tmp_path):
     portable.write_frozen_graph(tiny("slim", num_classes=None), tmp_path / "net.pb")
     nodes = tf.GraphDef.FromString((tmp_path / "net.pb").read_bytes()).node
@@ -189,6 +255,15 @@ def test_hdf5_of_slim_names(form, tmp_path):
         found = []
         file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
     assert set(found) == {ckpt.full_name(v.name) for v in ckpt.arch.variables}
+
+
+def test_npz_of_slim_names(tmp_path):
+    ckpt = tiny("slim", form="concat")
+    portable.write_npz(ckpt, tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz") as found:
+        assert set(found) == {ckpt.full_name(v.name) for v in ckpt.arch.variables}
+        for name in found:
+            np.testing.assert_array_equal(found[name], ckpt[name])
 
 
 @pytest.mark.parametrize("target", ["torchvision", "timm"])

@@ -11,6 +11,8 @@ import converters
 from converters import export
 from converters.forms import merge, split
 from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.sources import GraphFacts
+from converters.sources.facts import DecayFact
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.compat import tf
@@ -71,6 +73,21 @@ def test_round_trips_are_bit_exact(name, first, second, narrow):
         np.testing.assert_array_equal(back[variable], ckpt[variable])
     if first != second:
         assert set(there) != set(ckpt)
+
+
+def test_what_is_known_of_a_checkpoint_goes_along():
+    """The CIFAR script's variables have no scope; in the grouped form they have one."""
+    arch = arch_lib.resnext_cifar(2, 4)
+    values = {v.name: seeded_value(v.name, v.shape) for v in arch.variables}
+    decays = (DecayFact("split_layer_1_0_splitN_0_batch1/gamma", 0.5), DecayFact("own", 0.25))
+    facts = GraphFacts("model.meta", (), (), (), decays)
+    known = {"facts": facts, "library": "timm", "notes": ["a note"]}
+    ckpt = SlimCheckpoint(ArrayFile("memory", values), arch, "", **known)
+    grouped = converters.transcode(ckpt, "grouped")
+    assert (grouped.library, grouped.notes) == ("timm", ["a note"])
+    assert grouped.facts.weight_decays("resnext_cifar") == (0.25, 0.5)
+    back = converters.transcode(grouped, "concat")
+    assert (back.facts, back.library, back.notes) == (facts, "timm", ["a note"])
 
 
 def test_branches_are_slices(narrow):

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -33,6 +34,10 @@ def test_torch_file_is_loaded_with_its_architecture(tool, data, tmp_path, record
     )  # fmt: skip
     assert (found.returncode, found.stderr) == (0, "")
     assert "(verified)" in found.stdout
+    assert (
+        "\nleft out: 1 training state, 267 moving averages (--weights ema takes them), "
+        "161 optimizer slots (--optimizer takes them)\n"
+    ) in found.stdout
     net = torch_model.load(output)
     images = torch.from_numpy(recorded["47x33|image"]).permute(0, 3, 1, 2)
     assert relative(net(images).detach().numpy(), recorded["47x33|logits"]) <= 2e-5
@@ -62,6 +67,8 @@ def test_keras_file_loads_without_this_project(tool, data, tmp_path, recorded):
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     assert relative(np.load(tmp_path / "logits.npy"), recorded["47x33|logits"]) <= 2e-5
+    facts = json.loads(zipfile.ZipFile(tmp_path / "net.keras").read("slim_resnet.json"))
+    assert facts["global_step"] == "60"
 
 
 def test_keras_weights_alone(tool, data, tmp_path, recorded):
@@ -87,6 +94,89 @@ def test_every_end_point_is_printed_on_request(tool, data, tmp_path):
     assert found.returncode == 0
     for name in ("block1/unit_1/bottleneck_v2/shortcut", "block4/unit_3/bottleneck_v2", "logits"):
         assert name in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("output", "written"),
+    [("net.pb", "net.pb"), ("net", "net/saved_model.pb"), ("out/", "out/model.ckpt-60.pb")],
+)
+def test_freeze(tool, data, tmp_path, output, written):
+    """A frozen graph where that is what the name says, or in a folder of files; else a folder."""
+    import converters
+
+    source = data / "slim_v2" / "v2"
+    args = ("--freeze", "--no-verify", "--output", f"{tmp_path}/{output}")
+    found = tool("convert_checkpoint", source, *args)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert (tmp_path / written).is_file()
+    expected = converters.load_checkpoint(source).weights()
+    frozen = converters.load_checkpoint(tmp_path / written).weights()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(frozen[name], value)
+
+
+@pytest.mark.parametrize("output", ["net.pb", "net"])
+def test_folded_files_compute_what_tensorflow_115_did(tool, data, tmp_path, recorded, output):
+    from slim_resnet.compat import tf
+
+    args = ("--freeze", "--fold", "--no-verify", "--output", tmp_path / output)
+    found = tool("convert_checkpoint", data / "slim_v1" / "v2", *args)
+    assert (found.returncode, found.stderr) == (0, "")
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        if output == "net.pb":
+            content = (tmp_path / output).read_bytes()
+            tf.import_graph_def(tf.GraphDef.FromString(content), name="")
+        else:
+            tf.saved_model.load(session, ["serve"], str(tmp_path / output))
+        assert not [op for op in graph.get_operations() if op.type.startswith("FusedBatchNorm")]
+        for size in ("64x64", "47x33"):
+            logits = session.run("logits:0", {"images:0": recorded[f"{size}|image"]})
+            assert relative(logits, recorded[f"{size}|logits"]) <= 2e-5
+
+
+def test_only_tensorflow_1_files_are_folded(tool, data, tmp_path):
+    args = ("--to", "torch", "--fold", "--output", tmp_path / "net.pt")
+    found = tool("convert_checkpoint", data / "slim_v1" / "v2", *args)
+    assert found.returncode == 2
+    assert "batch norms are folded for these targets only: frozen, saved_model" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_chooses_among_a_checkpoints_contents_is_refused_elsewhere(tool, tmp_path):
+    args = ("--from", "timm", "--rules", "x.toml", "--step", "3", "--weights", "ema")
+    found = tool("convert_checkpoint", "x.pth", "--to", "slim", "--output", tmp_path / "x", *args)
+    assert found.returncode == 2
+    assert found.stderr.startswith(
+        "error: --rules, --step, --weights: of no use with --from timm, whose files hold one set"
+    )
+
+
+def test_a_keras_file_says_which_network_it_holds(tool, data, tmp_path):
+    """There and back, with no word of the network."""
+    import converters
+
+    source, output = data / "slim_v1" / "v2", tmp_path / "net.keras"
+    args = ("--to", "keras", "--no-verify", "--output", output)
+    assert tool("convert_checkpoint", source, *args).returncode == 0
+    args = ("--from", "keras", "--to", "slim", "--no-verify", "--output", tmp_path / "back.ckpt")
+    found = tool("convert_checkpoint", output, *args)
+    assert (found.returncode, found.stderr) == (0, "")
+    expected = converters.load_checkpoint(source)
+    back = converters.load_checkpoint(tmp_path / "back.ckpt")
+    assert back.arch.stages == expected.arch.stages
+    weights = expected.weights()
+    assert list(back.weights()) == list(weights)
+    for name, value in back.weights().items():
+        np.testing.assert_array_equal(value, weights[name])
+
+
+def test_to_or_freeze(tool, data, tmp_path):
+    source = data / "slim_v2" / "v2"
+    for args in ((), ("--freeze", "--to", "torch")):
+        found = tool("convert_checkpoint", source, "--output", tmp_path / "x.pb", *args)
+        assert found.returncode == 2
+        assert "--freeze" in found.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +381,8 @@ def test_torchvision_to_slim_and_back_bit_for_bit(tool, tmp_path):
     args = ("convert_checkpoint", tmp_path / "model.ckpt", "--to", "torchvision", "--no-verify")
     refused = tool(*args, "--output", tmp_path / "back.pth")
     assert refused.returncode == 2
-    assert "slim" in refused.stderr
+    assert "resnet18 would compute something else with the same weights" in refused.stderr
+    assert "use the target 'torch' (--to torch)" in refused.stderr
     back = tool(*args, "--convention", "torchvision", "--output", tmp_path / "back.pth")
     assert (back.returncode, back.stderr) == (0, "")
     found = torch.load(tmp_path / "back.pth", weights_only=True)
