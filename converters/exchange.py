@@ -66,7 +66,6 @@ LIBRARIES = {
 
 # What torch counts in a batch norm; no result depends on it and slim has no such variable.
 _COUNTER = ".num_batches_tracked"
-_COUNTER_NOTE = f" (*{_COUNTER}) left out: slim has none, and no result depends on them"
 
 _FROM_OURS = "for weights of our own module use the source 'torch' (--from torch)"
 _TO_OURS = (
@@ -110,7 +109,12 @@ def from_state(
         scope = "" if arch.has_script_names else arch.name
     prefix = f"{scope}/" if scope else ""
     values = {f"{prefix}{name}": value for name, value in split(arch, weights).items()}
-    notes = [f"{len(counters)} counters of batches{_COUNTER_NOTE}"] if counters else []
+    notes = []
+    if counters:
+        notes.append(
+            f"{len(counters)} counters of batches (*{_COUNTER}) left out: slim has none, and no "
+            "result depends on them"
+        )
     return SlimCheckpoint(ArrayFile(path, values), arch, scope, library=source, notes=notes)
 
 

@@ -227,6 +227,17 @@ _NUMERIC = {
         "softplus_inverse tridiag",
         f"{_PYTHON}.ops.distributions.util",
     ),
+    **moved(
+        "tf.contrib.image",
+        "angles_to_projective_transforms compose_transforms flat_transforms_to_matrices "
+        "matrices_to_flat_transforms rotate transform translate "
+        "translations_to_projective_transforms",
+        "slim_resnet.legacy.image_ops",
+    ),
+    **{
+        f"tf.contrib.image.python.ops.image_ops{name}": f"tf.contrib.image{name}"
+        for name in ("",)
+    },
     "tf.contrib.nn.conv1d_transpose": f"{_V1}.nn.conv1d_transpose",
     "tf.contrib.nn.nth_element": f"{_PYTHON}.ops.nn_ops.nth_element",
     "tf.contrib.signal": f"{_V1}.signal",
@@ -269,6 +280,7 @@ _SYSTEM = {
         "executing_eagerly function make_template py_func",
         _V1,
     ),
+    "tf.contrib.eager.Variable": f"{_PYTHON}.ops.resource_variable_ops.ResourceVariable",
     "tf.contrib.keras": f"{_V1}.keras",
     "tf.contrib.keras.api.keras": f"{_V1}.keras",
     "tf.contrib.staging.StagingArea": f"{_PYTHON}.ops.data_flow_ops.StagingArea",

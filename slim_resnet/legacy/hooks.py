@@ -15,7 +15,7 @@ from types import ModuleType
 
 from slim_resnet.legacy import symbols
 from slim_resnet.legacy.source import OWN_PACKAGES, is_script
-from slim_resnet.legacy.views import View, view
+from slim_resnet.legacy.views import PYTHON_MODULES, View, view
 
 _MISSING = ("tensorflow.contrib", "tensorflow.estimator", "tensorflow.examples", "tflearn")
 
@@ -30,7 +30,7 @@ class Importer:
     def __init__(self, packages: tuple[str, ...]):
         self.real = builtins.__import__
         self._packages = packages
-        self._viewed = {"keras", "numpy", "tensorflow"}
+        self._viewed = {"keras", "numpy", "tensorflow", *PYTHON_MODULES}
         if importlib.util.find_spec("tflearn") is None:
             self._viewed.add("tflearn")
         self.active = True

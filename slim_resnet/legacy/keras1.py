@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
+import numpy as np
 from tf_keras.api._v1 import keras
 
 _WEIGHTS = {
@@ -55,6 +56,13 @@ def _only_mode_0(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
 Conv2D = Convolution2D = _translated(
     keras.layers.Conv2D,
     {"nb_filter": "filters", "subsample": "strides"} | _WEIGHTS | _PLACES,
+    _kernel,
+)
+AtrousConvolution2D = _translated(
+    keras.layers.Conv2D,
+    {"nb_filter": "filters", "subsample": "strides", "atrous_rate": "dilation_rate"}
+    | _WEIGHTS
+    | _PLACES,
     _kernel,
 )
 Dense = _translated(keras.layers.Dense, {"output_dim": "units"} | _WEIGHTS)
@@ -110,6 +118,27 @@ class Model(keras.models.Model, metaclass=_OldWords):
 
 class Sequential(keras.models.Sequential, metaclass=_OldWords):
     """tf_keras's Sequential, taking nb_epoch."""
+
+
+def image_dim_ordering() -> str:
+    """Where the channels are: "tf" at the end, "th" at the front."""
+    return {value: name for name, value in _VALUES.items()}[keras.backend.image_data_format()]
+
+
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    """Puts the channels of layers made from now on at the end ("tf") or the front ("th")."""
+    if dim_ordering not in _VALUES:
+        raise ValueError(f"dim_ordering is one of {', '.join(_VALUES)}, not {dim_ordering!r}")
+    keras.backend.set_image_data_format(_VALUES[dim_ordering])
+
+
+def convert_all_kernels_in_model(model: keras.Model) -> None:
+    """Turns every kernel by 180 degrees: Theano convolves where TensorFlow correlates."""
+    for layer in model.layers:
+        if isinstance(layer, (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)):
+            kernel = keras.backend.get_value(layer.kernel)
+            turned = np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
+            keras.backend.set_value(layer.kernel, turned)
 
 
 _MERGE = {

@@ -10,6 +10,20 @@ def asscalar(a):
     return np.asarray(a).item()
 
 
+def fromstring(string, dtype=float, count=-1, **text):
+    """NumPy's, and the binary mode (no `sep`) that NumPy 2.3 removed: a copy of the bytes."""
+    if text.get("sep"):
+        return np.fromstring(string, dtype, count, **text)
+    return np.frombuffer(string, dtype, count).copy()
+
+
+class _Cast(dict):
+    """`np.cast[dtype](x)`"""
+
+    def __missing__(self, dtype):
+        return lambda x: np.asarray(x).astype(dtype)
+
+
 # The aliases of Python's types meant those types, np.bool included: NumPy 2's is another.
 LEGACY_NAMES = {
     "bool": bool,
@@ -44,7 +58,9 @@ LEGACY_NAMES = {
     "alltrue": np.all,
     "asfarray": lambda a, dtype=np.float64: np.asarray(a, dtype),
     "asscalar": asscalar,
+    "cast": _Cast(),
     "cumproduct": np.cumprod,
+    "fromstring": fromstring,
     "in1d": lambda ar1, ar2, **kwargs: np.isin(np.ravel(ar1), ar2, **kwargs),
     "mat": np.asmatrix,
     "msort": lambda a: np.sort(a, axis=0),

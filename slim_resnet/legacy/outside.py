@@ -1,4 +1,4 @@
-"""Names that are not under tf.contrib: what else TensorFlow 1.15 had, tflearn and Keras 1.
+"""Names that are not under tf.contrib: the rest of TensorFlow 1.15, tflearn, Keras 1, Python 3.7.
 
 Rows as in `heirs` and `remedies`.
 """
@@ -39,7 +39,9 @@ _KERAS = {
             "layers.core.",
             "layers.normalization.",
             "layers.pooling.",
-        ): "AveragePooling2D BatchNormalization Conv2D Convolution2D Dense Dropout MaxPooling2D",
+        ): "AtrousConvolution2D AveragePooling2D BatchNormalization Conv2D Convolution2D Dense Dropout "
+        "MaxPooling2D",
+        ("backend.",): "image_dim_ordering set_image_dim_ordering",
         ("layers.",): "merge",
         ("", "models.", "engine.", "engine.training."): "Model",
         ("", "models."): "Sequential",
@@ -48,11 +50,33 @@ _KERAS = {
     for name in names.split()
 }
 
+_KERAS |= {
+    "keras.initializations": f"{_V1}.keras.initializers",
+    "keras.objectives": f"{_V1}.keras.losses",
+    "keras.utils.visualize_util.plot": f"{_V1}.keras.utils.plot_model",
+}
+
+# Python's own: what the Python 3.7 of TensorFlow 1.15 had.
+_PYTHON = {
+    **moved(
+        "collections",
+        "AsyncGenerator AsyncIterable AsyncIterator Awaitable Callable Collection Container "
+        "Coroutine Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView "
+        "MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView",
+        "collections.abc",
+    ),
+    "fractions.gcd": "math.gcd",
+    "inspect.getargspec": f"{_COMPANIONS}.getargspec",
+    "time.clock": "time.process_time",
+}
+
 HEIRS = {
     **_TFLEARN,
     **_KERAS,
+    **_PYTHON,
     # What compat.v1 has only through tf_keras.
     "tf.keras": f"{_V1}.keras",
+    "tf.keras.utils.convert_all_kernels_in_model": f"{_KERAS_1}.convert_all_kernels_in_model",
     "tf.layers": f"{_V1}.layers",
     "tf.nn.rnn_cell": f"{_V1}.nn.rnn_cell",
     "tf.estimator.ModeKeys": "tensorflow.python.saved_model.model_utils.mode_keys."
@@ -101,7 +125,6 @@ REMEDIES = {
     "tf.keras.experimental.terminate_keras_multiprocessing_pools": _NO_SUCCESSOR,
     "tf.keras.mixed_precision.experimental": "use tf.keras.mixed_precision",
     "tf.keras.utils.HDF5Matrix": "read the file with h5py or tensorflow_io",
-    "tf.keras.utils.convert_all_kernels_in_model": "it served Theano's weights; not needed",
     "tf.keras.utils.multi_gpu_model": "use tf.distribute.MirroredStrategy",
     **answered("tf.keras", "wrappers wrappers.scikit_learn", "use the scikeras package"),
     **answered("tf.contrib.keras", "wrappers", "use the scikeras package"),

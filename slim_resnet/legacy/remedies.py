@@ -284,12 +284,6 @@ _NUMERIC = {
     "tf.contrib.distributions": _PROBABILITY,
     "tf.contrib.gan": "use TF-GAN (tensorflow_gan)",
     "tf.contrib.image": f"tfa.image {_ADDONS}",
-    **answered(
-        "tf.contrib.image",
-        "rotate transform translate",
-        "use tf.raw_ops.ImageProjectiveTransformV3, or tf.keras.layers.RandomRotation and "
-        "RandomTranslation to augment",
-    ),
     "tf.contrib.integrate": "use scipy.integrate or tfp.math.ode of TensorFlow Probability",
     "tf.contrib.labeled_tensor": "name the axes with xarray, outside the graph",
     "tf.contrib.nearest_neighbor": _NO_TOOL,
@@ -349,7 +343,6 @@ _SYSTEM = {
         "their constructors differ",
     ),
     "tf.contrib.eager": _EAGER,
-    "tf.contrib.eager.Variable": "use tf.Variable, in a graph with use_resource=True",
     "tf.contrib.ffmpeg": "use tf.audio.decode_wav, or tensorflow_io's decoders",
     "tf.contrib.graph_editor": "use tf.import_graph_def with input_map",
     "tf.contrib.hadoop": "use tensorflow_io",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import glob
 import os
-import re
 import runpy
 import sys
 import traceback
@@ -18,20 +17,11 @@ from types import ModuleType
 from slim_resnet import legacy
 from slim_resnet.frameworks import quiet_stderr, require
 from slim_resnet.legacy.source import compile_script
+from slim_resnet.legacy.static import python2
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NOT_THE_SCRIPTS = (_HERE, "<frozen runpy>", "<frozen importlib", runpy.__file__)
-
-# What a statement of Python 2 looks like where Python 3 finds a syntax error.
-_PYTHON_2 = re.compile(
-    r"^\s*(print\b(?!\s*[=(])|print\s*\(.*\)\s*%|exec\s+[^(\s]|raise\s+\w+\s*,|except\s+[\w.]+\s*,)"
-    r"|`[^`]+`|<>|(?<![\w.])0\d+\b(?!\.)|\bur['\"]|\b\d+[lL]\b|\blambda\s*\([\w, ]+\)\s*:"
-)
-_PYTHON_2_NAMES = (
-    "basestring cmp execfile file long raw_input reduce reload unichr unicode xrange "
-    "ConfigParser Queue StringIO cPickle cStringIO urllib2 urlparse "
-    "has_key iteritems iterkeys itervalues"
-)
+_PYTHON_2_NAMES = (*python2.NAMES, *python2.METHODS, *python2.MODULES, "has_key")
 
 
 def run_path(path: str, args: list[str], packages: tuple[str, ...] = ()) -> int:
@@ -110,8 +100,8 @@ def _exit_code(code) -> int:
 
 def _report(error: BaseException) -> int:
     """Prints the script's own traceback, or for Python 2 what to do about it."""
-    if isinstance(error, SyntaxError) and _is_python_2(error):
-        print(f"error: {_python_2_message(error)}", file=sys.stderr)
+    if isinstance(error, SyntaxError) and python2.is_python_2(error):
+        print(f"error: {python2.explain(error)}, then run it again", file=sys.stderr)
         return 2
     remedy = _remedy(error)
     if remedy and hasattr(error, "add_note"):
@@ -122,22 +112,9 @@ def _report(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _is_python_2(error: SyntaxError) -> bool:
-    if isinstance(error, TabError) or "Missing parentheses in call" in str(error.msg):
-        return True
-    return bool(error.text and _PYTHON_2.search(error.text))
-
-
-def _python_2_message(error: SyntaxError) -> str:
-    return (
-        f"{error.filename}:{error.lineno}: this is Python 2 ({(error.text or '').strip()}): "
-        f"convert it with `2to3 -w {error.filename}` (part of Python up to 3.12), then run it again"
-    )
-
-
 def _remedy(error: BaseException) -> str | None:
     name = getattr(error, "name", None)  # of NameError, ImportError, AttributeError
-    if name in _PYTHON_2_NAMES.split():
+    if name in _PYTHON_2_NAMES:
         return f"{name} is Python 2: convert the script with 2to3 (part of Python up to 3.12)"
     return None
 

@@ -20,6 +20,9 @@ from slim_resnet.legacy.numpy_names import LEGACY_NAMES
 # What `tf.__version__` says: scripts ask it which API they face. `tf.version` tells the real one.
 API_VERSION = "1.15.5"
 
+# Modules of Python that lost names which scripts use.
+PYTHON_MODULES = ("collections", "fractions", "inspect", "time")
+
 
 class View(ModuleType):
     """A module under its old name, e.g. "tensorflow.contrib.slim"."""
@@ -86,7 +89,12 @@ def _keras() -> View:
     return View("keras", resolve("tensorflow.compat.v1.keras"), __version__=version)
 
 
+def _python(name: str) -> View:
+    return View(name, importlib.import_module(name))
+
+
 _TOPS = {
+    **{name: functools.partial(_python, name) for name in PYTHON_MODULES},
     "keras": _keras,
     "numpy": _numpy,
     "tensorflow": _tensorflow,

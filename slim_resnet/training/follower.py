@@ -34,7 +34,8 @@ def follow(run: Run, images_per_step: int, observer: Observer | None = None) -> 
     evaluator = Evaluator(run.arch, run.recipe.dtype)
     seen, found = set(table.steps()), None
     observer.on_start(max(seen, default=0))
-    while run.recipe.steps not in seen:
+    # Asynchronous workers may make a step or two more than there are to make.
+    while max(seen, default=0) < run.recipe.steps:
         new = {s: prefix for s, prefix in resume.checkpoints(output).items() if s not in seen}
         for step, prefix in new.items():
             values = _values(run, prefix)

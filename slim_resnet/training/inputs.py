@@ -7,13 +7,13 @@ a training that goes on from a checkpoint sees what it would have seen.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from slim_resnet.compat import tf
 from slim_resnet.datasets import Dataset, DatasetError, Stream
+from slim_resnet.training import order
 from slim_resnet.training.placement import ALONE, Placement
 from slim_resnet.training.recipe import Recipe
 
@@ -22,6 +22,7 @@ _EXAMPLE = {
     "image/class/label": tf.io.FixedLenFeature([], tf.int64),
 }
 _AREA, _ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of a training crop, as Inception and ResNet have it
+_ENDLESS = 2**62  # steps
 _TEST_CROP = 224 / 256  # of the shorter side
 
 
@@ -38,12 +39,12 @@ def training_batches(
 
     Returns:
         A `tf.data` dataset of (images [batch, height, width, 3], labels [batch]), one element for
-        each step up to `recipe.steps`.
+        each step up to `recipe.steps`; without end for an asynchronous worker.
     """
-    first, stride = first_step, 1
-    if not placement.synchronous:  # workers take steps in turn
-        first, stride = first_step + placement.worker, placement.num_workers
-    steps = tf.data.Dataset.range(first, recipe.steps, stride)
+    first, last, stride = first_step, recipe.steps, 1
+    if not placement.synchronous:  # workers take steps in turn; a quick one makes more than a share
+        first, last, stride = first_step + placement.worker, _ENDLESS, placement.num_workers
+    steps = tf.data.Dataset.range(first, last, stride)
     made = (_memory if isinstance(dataset, Dataset) else _disk)(dataset, recipe, steps, placement)
     return made.prefetch(tf.data.AUTOTUNE)
 
@@ -99,51 +100,11 @@ def check_decodable(stream: Stream, indices: Iterable[int]) -> None:
                 ) from None
 
 
-def images_of_step(dataset, recipe: Recipe, step: int, placement: Placement = ALONE) -> np.ndarray:
-    """The numbers of the images that make up a step's batch, int64 [batch]."""
-    return order(len(dataset), recipe.seed, _positions(np.int64(step), recipe, placement))
-
-
-def order(size: int, seed: int, positions: np.ndarray) -> np.ndarray:
-    """The images at `positions` of an endless row of epochs, each with an order of its own.
-
-    Args:
-        size: images in an epoch.
-        seed: of the orders.
-        positions: int64 [n], from 0.
-
-    Returns:
-        int64 [n], from 0 to `size` - 1.
-    """
-    found = np.empty_like(positions)
-    for epoch in np.unique(positions // size):
-        here = positions // size == epoch
-        found[here] = _permutation(size, seed, int(epoch))[positions[here] % size]
-    return found
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(size: int, seed: int, epoch: int) -> np.ndarray:
-    # RandomState's numbers never change from one NumPy to the next.
-    return np.random.RandomState([seed, epoch]).permutation(size)
-
-
-def _share(recipe: Recipe, placement: Placement) -> tuple[int, int]:
-    """Where this worker's images begin in a step's, and how many a step has."""
-    whole = placement.images_per_step(recipe.batch_size)
-    return (placement.worker * recipe.batch_size if placement.synchronous else 0), whole
-
-
-def _positions(step: np.int64, recipe: Recipe, placement: Placement) -> np.ndarray:
-    begin, whole = _share(recipe, placement)
-    return int(step) * whole + begin + np.arange(recipe.batch_size, dtype=np.int64)
-
-
 def _memory(dataset: Dataset, recipe: Recipe, steps, placement: Placement):
     """Whole batches at once: for small images the ops cost more than the pixels."""
 
     def gather(step):
-        index = images_of_step(dataset, recipe, step, placement)
+        index = order.images_of_step(dataset, recipe, step, placement)
         return dataset.images[index], dataset.labels[index]
 
     def batch(step):
@@ -164,8 +125,7 @@ def _draws(dataset: Dataset, recipe: Recipe, step, placement: Placement):
 
     They are drawn for the whole step, so that they do not depend on the number of workers.
     """
-    begin, whole = _share(recipe, placement)
-    mine = slice(begin, begin + recipe.batch_size)
+    mine, whole = order.share(recipe, placement)
     offsets = tf.random.stateless_uniform(
         [whole, 2], tf.stack([recipe.seed, 2 * step]), 0, 2 * dataset.padding + 1, tf.int32
     )
@@ -191,13 +151,13 @@ def _disk(stream: Stream, recipe: Recipe, steps, placement: Placement):
 
     def images_of(step):
         positions = tf.numpy_function(
-            lambda step: _positions(step, recipe, placement), [step], tf.int64
+            lambda step: order.positions(step, recipe, placement), [step], tf.int64
         )
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(positions, [recipe.batch_size]))
 
     def image(position):
         index = tf.numpy_function(
-            lambda p: order(len(stream), recipe.seed, np.array([p]))[0], [position], tf.int64
+            lambda p: order.order(len(stream), recipe.seed, np.array([p]))[0], [position], tf.int64
         )
         if not recipe.augment:
             pixels, label = _test_image(stream, index)

@@ -27,10 +27,10 @@ class ClusterError(ValueError):
 class Task:
     """One process of a cluster.
 
-        Attributes:
-            job: "chief" (or "master"), "worker", "ps" or "evaluator".
-            index: its number within the job, from 0.
-            cluster: job -> addresses, each "host:port". Without a chief, worker 0 is it. Where it
+    Attributes:
+        job: "chief" (or "master"), "worker", "ps" or "evaluator".
+        index: its number within the job, from 0.
+        cluster: job -> addresses, each "host:port". Without a chief, worker 0 is it. Where it
             names an evaluator (whose address nobody uses), the chief leaves evaluation to that.
     """
 

@@ -26,5 +26,5 @@ def test_a_form_that_the_network_has_not(tool, data, tmp_path):
     args = ("--form", "branches", "--output", tmp_path / "new.ckpt")
     found = tool("transcode_checkpoint", data / "slim_v1" / "v2", *args)
     assert found.returncode == 2
-    assert found.stderr.startswith("error: only a ResNeXt unit has the form 'branches'")
+    assert "only a ResNeXt unit has the form 'branches'" in found.stderr
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,8 @@ REMEDY = "convert it with `2to3 -w {}` (part of Python up to 3.12)"
 # What a statement of Python 2 looks like where Python 3 finds a syntax error.
 _SYNTAX = re.compile(
     r"^\s*(print\b(?!\s*[=(])|print\s*\(.*\)\s*%|exec\s+[^(\s]|raise\s+\w+\s*,|except\s+[\w.]+\s*,)"
-    r"|`[^`]+`|<>|\b0\d+\b|\bur['\"]|\b\d+[lL]\b|\blambda\s*\(|\bdef\s.*\(\("
+    r"|`[^`]+`|<>|(?<![\w.])0\d+\b(?!\.)|\bur['\"]|\b\d+[lL]\b"
+    r"|\blambda\s*\([\w, ]+\)\s*:|\bdef\s.*\(\("
 )
 NAMES = (
     "basestring", "cmp", "execfile", "file", "long", "raw_input", "reduce", "reload", "unichr",
@@ -17,13 +18,19 @@ NAMES = (
 )  # fmt: skip
 # Methods of dictionaries, called without arguments.
 METHODS = ("iteritems", "iterkeys", "itervalues")
+MODULES = ("ConfigParser", "Queue", "StringIO", "cPickle", "cStringIO", "urllib2", "urlparse")
+
+
+def is_python_2(error: SyntaxError) -> bool:
+    """Whether what Python 3 refuses is Python 2."""
+    is_print = "Missing parentheses in call" in str(error.msg)
+    return isinstance(error, TabError) or is_print or bool(_SYNTAX.search(error.text or ""))
 
 
 def explain(error: SyntaxError) -> str:
     """One sentence on why a source does not parse: it is Python 2, or the error's own message."""
     where = f"{error.filename}:{error.lineno}"
     line = (error.text or "").strip()
-    is_print = "Missing parentheses in call" in error.msg
-    if isinstance(error, TabError) or is_print or _SYNTAX.search(error.text or ""):
+    if is_python_2(error):
         return f"{where}: this is Python 2 ({line}): {REMEDY.format(error.filename)}"
     return f"{where}: {error.msg}: {line}"

@@ -77,9 +77,10 @@ def test_metadata(exports, tmp_path):
     import torch
 
     key = "slim_resnet.arch"
-    found = [open_source(exports / name).metadata for name in ("net.pt", "net.safetensors")]
-    assert found[0][key] == found[1][key]
-    assert open_source(exports / "net.keras").metadata == {}
+    files = ("net.pt", "net.safetensors", "net.keras")
+    torch_pt, safetensors, keras = (open_source(exports / name).metadata for name in files)
+    assert torch_pt[key] == safetensors[key] == keras[key]
+    assert keras == torch_pt
     state = {"w": torch.ones(1)}
     for metadata, texts in (({"a": "b", "c": 3}, {"a": "b"}), (None, {}), ([4], {})):
         torch.save({"state_dict": state, "metadata": metadata}, tmp_path / "a.pt")
