@@ -49,9 +49,9 @@ def load_weights(
         The checkpoint, in memory.
 
     Raises:
-        CheckpointError: the file is missing, broken, or holds other weights.
-        ValueError: no `arch` where the file has none, an unknown name or suffix, or a network that
-            the source does not have.
+        CheckpointError: the file is missing, broken, holds other weights, or does not say which
+            network's they are where `arch` does not either.
+        ValueError: an unknown name or suffix, or a network that the source does not have.
     """
     path = os.fspath(path)
     if source not in LIBRARIES:
@@ -63,7 +63,7 @@ def load_weights(
         arch = _with_classes(arch_lib.get(arch), state, library)
     found = arch or recorded
     if found is None:
-        raise ValueError(f"{path}: does not say which network it holds: name its --arch")
+        raise CheckpointError(f"{path}: does not say which network it holds: name its --arch")
     if convention is None:
         convention = recorded.convention if recorded else library.convention
     if convention is not None:

@@ -29,6 +29,7 @@ def convert(monkeypatch):
     return convert
 
 
+@pytest.mark.slow
 def test_every_candidate_is_timed(tmp_path):
     out = tmp_path / "times.json"
     found = run("--arch", "resnet_cifar_20", "--rounds", 2, "--json", out)
@@ -62,6 +63,7 @@ def test_a_command_that_fails_ends_the_benchmark(convert, tmp_path):
         convert.measure([sys.executable, "-c", "raise SystemExit('no such thing')"], tmp_path / "x")
 
 
+@pytest.mark.slow
 def test_what_differs_is_not_timed(convert, tmp_path):
     torch = pytest.importorskip("torch")
     from slim_resnet import arch as arch_lib

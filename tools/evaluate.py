@@ -93,6 +93,7 @@ def report_differences(found: dict[tuple[str, str], Evaluation]) -> int:
                 f"{path} ({engine}) puts {images.size} images into another class than {first[0]} "
                 f"({first[1]}): {shown}",
                 markup=False,
+                soft_wrap=True,
             )
     if others and not any(images.size for images in differing.values()):
         _cli.console.print("all agree on every image")

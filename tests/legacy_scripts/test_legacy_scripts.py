@@ -25,6 +25,7 @@ def numbers(text: str) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+\.\d+", text)]
 
 
+@pytest.mark.slow
 def test_resnet_v2_152_benchmark(run, tmp_path):
     ran = run(SCRIPTS / "resnet_v2_benchmark.py", 1, 1, 64, cwd=tmp_path)
     assert ran.code == 0, ran.err
@@ -87,6 +88,7 @@ def test_fine_tuning_starts_from_the_checkpoint_and_resumes(run, tmp_path):
     assert (tmp_path / "second" / "model.ckpt-8.index").exists()
 
 
+@pytest.mark.slow
 def test_queues_records_and_a_monitored_session_that_resumes(run, tmp_path):
     def train(steps: int) -> str:
         ran = run(

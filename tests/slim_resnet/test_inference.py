@@ -116,6 +116,7 @@ np.savez(folder / "outputs.npz", **found)
 """
 
 
+@pytest.mark.slow
 def test_grouped_convolutions_run_without_onednn(narrow, tmp_path):
     """TensorFlow's own fused convolution, which then takes oneDNN's place, has no groups."""
     (tmp_path / "arch.json").write_text(narrow("resnext_v1_50").to_json())

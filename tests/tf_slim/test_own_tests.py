@@ -35,9 +35,10 @@ def test_some_of_them():
     ("module", "file"),
     [
         ("resnet_v1", "nets/resnet_v1_test.py"),
-        pytest.param("resnet_v2", "nets/resnet_v2_test.py", marks=pytest.mark.slow),
+        ("resnet_v2", "nets/resnet_v2_test.py"),
     ],
 )
+@pytest.mark.slow
 def test_this_projects_networks_pass_them_too(module, file):
     ours = ("resnet_utils", module)
     report = suite.run(
@@ -129,6 +130,7 @@ def tool(*args: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_tool_prints_counts_and_reasons():
     done = tool("metrics/classification_test.py")
     assert done.returncode == 0, done.stderr

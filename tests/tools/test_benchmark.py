@@ -43,6 +43,7 @@ def test_candidates_side_by_side(tool, tmp_path):
         np.testing.assert_allclose(row["ratios"], np.percentile(ratios, [25, 50, 75]))
 
 
+@pytest.mark.slow
 def test_backward_is_a_table_of_its_own(tool, tmp_path):
     found = tool(
         "benchmark", *SMALL, "--engine", "slim,slim-frozen", "--backward", "--json",

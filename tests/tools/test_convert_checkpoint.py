@@ -21,7 +21,7 @@ def relative(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("suffix", [".safetensors", pytest.param(".pt", marks=pytest.mark.slow)])
 def test_torch_file_is_loaded_with_its_architecture(tool, data, tmp_path, recorded, suffix):
     import torch
 
@@ -71,6 +71,7 @@ def test_keras_file_loads_without_this_project(tool, data, tmp_path, recorded):
     assert facts["global_step"] == "60"
 
 
+@pytest.mark.slow
 def test_keras_weights_alone(tool, data, tmp_path, recorded):
     import converters
     from converters import keras_model
@@ -86,6 +87,7 @@ def test_keras_weights_alone(tool, data, tmp_path, recorded):
     assert relative(logits, recorded["64x64|logits"]) <= 2e-5
 
 
+@pytest.mark.slow
 def test_every_end_point_is_printed_on_request(tool, data, tmp_path):
     found = tool(
         "convert_checkpoint", data / "slim_v2" / "v2", "--to", "torch", "--output",
@@ -98,7 +100,11 @@ def test_every_end_point_is_printed_on_request(tool, data, tmp_path):
 
 @pytest.mark.parametrize(
     ("output", "written"),
-    [("net.pb", "net.pb"), ("net", "net/saved_model.pb"), ("out/", "out/model.ckpt-60.pb")],
+    [
+        ("net.pb", "net.pb"),
+        pytest.param("net", "net/saved_model.pb", marks=pytest.mark.slow),
+        pytest.param("out/", "out/model.ckpt-60.pb", marks=pytest.mark.slow),
+    ],
 )
 def test_freeze(tool, data, tmp_path, output, written):
     """A frozen graph where that is what the name says, or in a folder of files; else a folder."""
@@ -115,7 +121,7 @@ def test_freeze(tool, data, tmp_path, output, written):
         np.testing.assert_array_equal(frozen[name], value)
 
 
-@pytest.mark.parametrize("output", ["net.pb", "net"])
+@pytest.mark.parametrize("output", ["net.pb", pytest.param("net", marks=pytest.mark.slow)])
 def test_folded_files_compute_what_tensorflow_115_did(tool, data, tmp_path, recorded, output):
     from slim_resnet.compat import tf
 
@@ -151,6 +157,7 @@ def test_what_chooses_among_a_checkpoints_contents_is_refused_elsewhere(tool, tm
     )
 
 
+@pytest.mark.slow
 def test_a_keras_file_says_which_network_it_holds(tool, data, tmp_path):
     """There and back, with no word of the network."""
     import converters

@@ -81,6 +81,7 @@ def test_what_is_said_in_a_pipe(trained):
     assert (folder / "curves.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_by_the_same_command(cifar, trained, tool, tmp_path):
     process = start(*on(cifar, tmp_path))
     wait_for_rows(process, tmp_path, 5)
@@ -93,6 +94,7 @@ def test_killed_it_goes_on_by_the_same_command(cifar, trained, tool, tmp_path):
         assert rows(tmp_path, name) == rows(trained[0], name)
 
 
+@pytest.mark.slow
 def test_a_signal_saves_and_stops(tmp_path):
     process = start(
         "--dataset", "digits", "--output", tmp_path, "--width", "0.25", "--steps", "100000",
