@@ -1,11 +1,11 @@
-# make demo | make test | make lint: each sets up .venv first, once.
+# make demo | make test | make story | make lint: each sets up .venv first, once.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Whole test files go to one worker, so that what a file loads is loaded once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo story test test-slow lint clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,11 @@ demo: $(STAMP)
 	@mkdir -p out
 	@$(BIN)/python tools/build_graph.py --arch resnext_v1_50
 	@$(BIN)/python tools/demo.py tests/data/slim_v1/v2 tests/data/slim_v1/outputs.npz out
+
+# Trains, converts, fine-tunes and comes back, from nothing: about two minutes.
+story: $(STAMP)
+	@rm -rf out/story
+	@$(BIN)/python tools/story.py --output out/story
 
 test: $(STAMP)
 	$(PYTEST) tests

@@ -103,7 +103,7 @@ def _slim(ckpt: SlimCheckpoint) -> Predict:
     return evaluator
 
 
-def _torch(net) -> Predict:
+def of_torch(net) -> Predict:
     torch = require("torch")
     dtype = next(net.parameters()).dtype
 
@@ -127,7 +127,7 @@ def _keras_checkpoint(ckpt: SlimCheckpoint) -> Predict:
 def _torch_file(path: str) -> Predict:
     from . import torch_model
 
-    return _torch(torch_model.load(path))
+    return of_torch(torch_model.load(path))
 
 
 def _keras_file(path: str) -> Predict:
@@ -144,7 +144,7 @@ def _keras_file(path: str) -> Predict:
 
 _CHECKPOINTS = {
     "slim": _slim,
-    "torch": lambda ckpt: _torch(to_torch(ckpt)),
+    "torch": lambda ckpt: of_torch(to_torch(ckpt)),
     "keras": _keras_checkpoint,
 }
 _FILES = {"torch": _torch_file, "keras": _keras_file}
