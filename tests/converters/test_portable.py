@@ -190,6 +190,7 @@ def test_folded_graphs_hold_no_batch_norm_but_those_of_their_own(ckpt, tmp_path)
         converters.load_checkpoint(tmp_path / "net.pb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", [False, True])
 def test_files_run_where_tensorflow_has_no_onednn(fold, ckpt, batches, tmp_path):
     """Where its fused kernel has no groups."""

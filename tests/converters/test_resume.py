@@ -30,7 +30,7 @@ RATE, MOMENTUM, DECAY = 2**-7, 0.875, 2**-13
 NETS = ("slim_v1", "slim_v2")
 
 
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=["slim_v1", pytest.param("slim_v2", marks=pytest.mark.slow)])
 def name(request):
     return request.param
 

@@ -73,8 +73,10 @@ def test_torch_end_points_of_tf_115(legacy_run):
         ("resnet_v1_50", {}),
         ("resnet_v2_50", {"num_classes": None}),
         ("resnext_v1_50", {}),
-        ("resnext_v1_50", {"convention": "torchvision"}),
-        ("resnext_v1_50", {"output_stride": 8, "num_classes": None}),
+        pytest.param("resnext_v1_50", {"convention": "torchvision"}, marks=pytest.mark.slow),
+        pytest.param(
+            "resnext_v1_50", {"output_stride": 8, "num_classes": None}, marks=pytest.mark.slow
+        ),
         ("resnet_v1_50", {"output_stride": 16}),
     ],
     ids=str,

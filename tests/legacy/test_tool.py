@@ -76,6 +76,7 @@ def test_the_same_network(run, legacy, data):
     assert found.stdout.count("a frozen graph has none") == 3
 
 
+@pytest.mark.slow
 def test_another_network_and_its_page(run, legacy, tmp_path):
     record = tmp_path / "a <b>&amp; record.npz"
     shutil.copy(legacy / "slim_v1_meta.npz", record)

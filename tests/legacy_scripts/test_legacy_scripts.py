@@ -52,6 +52,7 @@ def test_cifar_resnext_goes_on_as_tensorflow_1_did(run, data, cifar, tmp_path):
     assert old.read_bytes() != new.read_bytes()
 
 
+@pytest.mark.slow
 def test_deeplab_multi_grid_gives_the_logits_of_tensorflow_1(run, data, tmp_path):
     recorded = data / "legacy_scripts" / "deeplab"
     ran = run(

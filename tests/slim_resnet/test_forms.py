@@ -114,7 +114,7 @@ def test_branches_are_slices(narrow):
     assert list(merged) == list(weights)
 
 
-@pytest.mark.parametrize("form", ["concat", "branches"])
+@pytest.mark.parametrize("form", ["branches", pytest.param("concat", marks=pytest.mark.slow)])
 def test_a_saver_restores_what_was_transcoded(form, narrow, tmp_path):
     """Trained as (a) or (b), written by our writer, restored into (c) by a plain Saver."""
     ckpt = seeded(narrow("resnext_v1_50", form=form))

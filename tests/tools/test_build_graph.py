@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from slim_resnet.arch import REGISTRY
 
 
@@ -36,6 +38,7 @@ def test_options_reach_the_graph(tool, tmp_path):
     assert "postnorm" in (tmp_path / "out" / "graph.pbtxt").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_checkpoint(tool, tmp_path):
     for name in ("a", "b"):
         found = tool(
