@@ -1,13 +1,10 @@
 """The few functions of tflearn that TF1 scripts borrow, for where tflearn is not installed.
 
 Only what makes no variables: no checkpoint depends on them. Names, defaults and name scopes are
-those of tflearn 0.3; anything else of it raises and says so. And `inspect.getargspec`.
+those of tflearn 0.3; anything else of it raises and says so.
 """
 
 from __future__ import annotations
-
-import inspect
-from typing import NamedTuple
 
 import numpy as np
 
@@ -89,20 +86,3 @@ def _window(size) -> list[int]:
         return [1, size, size, 1]
     size = list(size)
     return size if len(size) == 4 else [1, *size, 1]
-
-
-class ArgSpec(NamedTuple):
-    """What `inspect.getargspec` returned until Python 3.11 dropped it."""
-
-    args: list[str]
-    varargs: str | None
-    keywords: str | None
-    defaults: tuple | None
-
-
-def getargspec(func) -> ArgSpec:
-    """The parameters of a function that has no keyword-only ones."""
-    spec = inspect.getfullargspec(func)
-    if spec.kwonlyargs or spec.annotations:
-        raise ValueError("Function has keyword-only parameters or annotations, use getfullargspec()")
-    return ArgSpec(*spec[:4])

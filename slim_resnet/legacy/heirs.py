@@ -54,7 +54,13 @@ _FRAMEWORK = {
     "tf.contrib.framework": "tf_slim",
     "tf.contrib.framework.python": "tf.contrib.framework",
     "tf.contrib.framework.python.ops": "tf.contrib.framework",
-    "tf.contrib.framework.python.ops.arg_scope": "tf_slim.ops.arg_scope",
+    "tf.contrib.framework.python.ops.arg_scope": "tf_slim.ops.arg_scope.arg_scope",
+    **moved(
+        "tf.contrib.framework.python.ops.arg_scope",
+        "add_arg_scope arg_scope arg_scope_func_key arg_scoped_arguments current_arg_scope "
+        "has_arg_scope",
+        "tf_slim.ops.arg_scope",
+    ),
     "tf.contrib.framework.python.ops.ops": "tf_slim.ops.framework_ops",
     "tf.contrib.framework.python.ops.variables": "tf_slim.ops.variables",
     "tf.contrib.framework.python.ops.variables.zero_initializer": "tf.contrib.framework."
@@ -234,10 +240,8 @@ _NUMERIC = {
         "translations_to_projective_transforms",
         "slim_resnet.legacy.image_ops",
     ),
-    **{
-        f"tf.contrib.image.python.ops.image_ops{name}": f"tf.contrib.image{name}"
-        for name in ("",)
-    },
+    "tf.contrib.image.python.ops": "tf.contrib.image",
+    "tf.contrib.image.python.ops.image_ops": "tf.contrib.image",
     "tf.contrib.nn.conv1d_transpose": f"{_V1}.nn.conv1d_transpose",
     "tf.contrib.nn.nth_element": f"{_PYTHON}.ops.nn_ops.nth_element",
     "tf.contrib.signal": f"{_V1}.signal",
@@ -280,6 +284,15 @@ _SYSTEM = {
         "executing_eagerly function make_template py_func",
         _V1,
     ),
+    **moved(
+        "tf.contrib.deprecated",
+        "audio_summary histogram_summary image_summary scalar_summary",
+        "slim_resnet.legacy.summary_ops",
+    ),
+    **{
+        f"tf.contrib.deprecated.{old}": f"{_V1}.summary.{new}"
+        for old, new in {"merge_all_summaries": "merge_all", "merge_summary": "merge"}.items()
+    },
     "tf.contrib.eager.Variable": f"{_PYTHON}.ops.resource_variable_ops.ResourceVariable",
     "tf.contrib.keras": f"{_V1}.keras",
     "tf.contrib.keras.api.keras": f"{_V1}.keras",

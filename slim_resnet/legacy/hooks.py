@@ -14,8 +14,9 @@ import importlib.util
 from types import ModuleType
 
 from slim_resnet.legacy import symbols
+from slim_resnet.legacy.outside import PYTHON_MODULES
 from slim_resnet.legacy.source import OWN_PACKAGES, is_script
-from slim_resnet.legacy.views import PYTHON_MODULES, View, view
+from slim_resnet.legacy.views import View, resolve, view
 
 _MISSING = ("tensorflow.contrib", "tensorflow.estimator", "tensorflow.examples", "tflearn")
 
@@ -70,6 +71,9 @@ class Importer:
             symbol = symbols.lookup(name)
             if symbol is not None and symbol.heir is None:
                 raise ImportError(str(error), name=name) from None
+            if symbol is not None and callable(resolve(symbol.heir)):
+                # A function that hid its module: `ops.arg_scope`; the statement means the module.
+                return importlib.import_module(symbol.heir.rpartition(".")[0])
         return importlib.import_module(_fallback(name))
 
     def _check(self, module: ModuleType, name: str, wanted: str) -> None:

@@ -61,10 +61,8 @@ def transform(images, transforms, interpolation="NEAREST", output_shape=None, na
             output_shape=tf.convert_to_tensor(shape, tf.int32),
             interpolation=interpolation.upper(),
         )
-        static = tf.get_static_value(tf.convert_to_tensor(shape))
-        height, width = batch.shape[1:3] if output_shape is None else static
-        made.set_shape([batch.shape[0], height, width, batch.shape[3]])
-        return {2: lambda: made[0, :, :, 0], 3: lambda: made[0], 4: lambda: made}[images.shape.ndims]()
+        made.set_shape([batch.shape[0], *_static(batch, output_shape), batch.shape[3]])
+        return made if batch is images else made[{2: (0, ..., 0), 3: 0}[images.shape.ndims]]
 
 
 def angles_to_projective_transforms(angles, image_height, image_width, name: str | None = None):
@@ -112,7 +110,15 @@ def _batch(images):
     rank = images.shape.ndims
     if rank not in (2, 3, 4):
         raise TypeError(f"Images should have rank between 2 and 4, not {rank}")
-    return {2: lambda: images[None, :, :, None], 3: lambda: images[None], 4: lambda: images}[rank]()
+    return images if rank == 4 else images[{2: (None, ..., None), 3: None}[rank]]
+
+
+def _static(batch, output_shape) -> list:
+    """Height and width of what is made, as far as they are known."""
+    if output_shape is None:
+        return batch.shape.as_list()[1:3]
+    known = tf.get_static_value(tf.convert_to_tensor(output_shape))
+    return [None, None] if known is None else list(known)
 
 
 def _rows(values, rank: int):

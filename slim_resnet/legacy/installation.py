@@ -34,6 +34,7 @@ def install(packages: tuple[str, ...] = ()) -> contextlib.AbstractContextManager
             _silence_deprecations(undo)
             _switch_to_v1(undo)
             _free_flag_names(undo)
+            _mend_lazy_losses(undo)
             _hook_imports((*_LEGACY_PACKAGES, *packages), undo)
             _undo = undo.pop_all()
     at_end = contextlib.ExitStack()
@@ -90,6 +91,17 @@ def _free_flag_names(undo: contextlib.ExitStack) -> None:
         for flag in flags if module.startswith("absl.") else ():
             undo.callback(setattr, flag, "allow_override", flag.allow_override)
             flag.allow_override = True
+
+
+def _mend_lazy_losses(undo: contextlib.ExitStack) -> None:
+    """Lets tf.train.ExponentialMovingAverage average the regularization losses of get_variable.
+
+    Once plain tensors, they are stand-ins today, which lack one method of tensors.
+    """
+    lazy = importlib.import_module("tensorflow.python.ops.variable_scope")._LazyEvalTensor
+    if not hasattr(lazy, "ref"):
+        lazy.ref = lambda self: self._master_tensor.ref()
+        undo.callback(delattr, lazy, "ref")
 
 
 def _switch_to_v1(undo: contextlib.ExitStack) -> None:

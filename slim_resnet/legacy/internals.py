@@ -36,9 +36,7 @@ HEIRS = {
         "bidirectional_dynamic_rnn dynamic_rnn raw_rnn static_rnn static_state_saving_rnn",
         f"{_V1}.nn",
     ),
-    **moved(
-        "tf.python.layers.layers", "BatchNormalization batch_normalization", f"{_V1}.layers"
-    ),
+    **moved("tf.python.layers.layers", "BatchNormalization batch_normalization", f"{_V1}.layers"),
     **moved("tf.python.ops.math_ops", "bessel_i0e bessel_i1e", f"{_V1}.math"),
     **moved("tf.python.ops.random_ops", "random_crop", f"{_V1}.image"),
     **moved("tf.python.ops.variables", "is_variable_initialized", _V1),
@@ -76,6 +74,7 @@ HEIRS |= {
     "tf.keras.backend.tf": _V1,
     "tf.keras.utils.generic_utils": "tf_keras.src.utils.generic_utils",
     "tf.keras.utils.generic_utils.get_custom_objects": f"{_V1}.keras.utils.get_custom_objects",
+    "tf.keras.utils.visualize_util.plot": f"{_V1}.keras.utils.plot_model",
     "tf.keras.utils.layer_utils": "tf_keras.src.utils.layer_utils",
     "tf.keras.utils.layer_utils.convert_all_kernels_in_model": "slim_resnet.legacy.keras1."
     "convert_all_kernels_in_model",

@@ -39,8 +39,8 @@ _KERAS = {
             "layers.core.",
             "layers.normalization.",
             "layers.pooling.",
-        ): "AtrousConvolution2D AveragePooling2D BatchNormalization Conv2D Convolution2D Dense Dropout "
-        "MaxPooling2D",
+        ): "AtrousConvolution2D AveragePooling2D BatchNormalization Conv2D Convolution2D Dense "
+        "Dropout MaxPooling2D",
         ("backend.",): "image_dim_ordering set_image_dim_ordering",
         ("layers.",): "merge",
         ("", "models.", "engine.", "engine.training."): "Model",
@@ -53,10 +53,10 @@ _KERAS = {
 _KERAS |= {
     "keras.initializations": f"{_V1}.keras.initializers",
     "keras.objectives": f"{_V1}.keras.losses",
-    "keras.utils.visualize_util.plot": f"{_V1}.keras.utils.plot_model",
 }
 
-# Python's own: what the Python 3.7 of TensorFlow 1.15 had.
+# Modules of Python that had more in the Python 3.7 of TensorFlow 1.15.
+PYTHON_MODULES = ("collections", "fractions", "inspect", "time")
 _PYTHON = {
     **moved(
         "collections",
@@ -66,7 +66,7 @@ _PYTHON = {
         "collections.abc",
     ),
     "fractions.gcd": "math.gcd",
-    "inspect.getargspec": f"{_COMPANIONS}.getargspec",
+    "inspect.getargspec": "slim_resnet.legacy.python_names.getargspec",
     "time.clock": "time.process_time",
 }
 

@@ -335,6 +335,7 @@ _SYSTEM = {
     "tf.contrib.compiler": "use tf.xla.experimental",
     "tf.contrib.copy_graph": "use tf.import_graph_def with input_map",
     "tf.contrib.deprecated": "use tf.summary",
+    "tf.contrib.nccl": "use tf.distribute.NcclAllReduce, or tf.raw_ops.NcclAllReduce",
     "tf.contrib.distribute": "use tf.distribute",
     **answered(
         "tf.contrib.distribute",

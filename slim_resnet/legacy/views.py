@@ -16,12 +16,10 @@ from slim_resnet import compat
 from slim_resnet.legacy import symbols
 from slim_resnet.legacy.heirs import LEGACY_KERAS
 from slim_resnet.legacy.numpy_names import LEGACY_NAMES
+from slim_resnet.legacy.outside import PYTHON_MODULES
 
 # What `tf.__version__` says: scripts ask it which API they face. `tf.version` tells the real one.
 API_VERSION = "1.15.5"
-
-# Modules of Python that lost names which scripts use.
-PYTHON_MODULES = ("collections", "fractions", "inspect", "time")
 
 
 class View(ModuleType):
@@ -127,7 +125,7 @@ def _find(module: View, name: str):
     known_as = [dotted, f"tf.{dotted}"] if dotted.startswith("keras.") else [dotted]
     symbol = next(filter(None, map(symbols.lookup, known_as)), None)
     target = _of_today(module, name) if symbol is None else _heir(symbol)
-    if any(map(symbols.is_package, known_as)):
+    if any(map(symbols.is_package, known_as)) and not callable(target):
         return View(dotted, target)
     if target is None and symbol is not None:
         raise AttributeError(symbol.message)

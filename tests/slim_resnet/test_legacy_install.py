@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import pathlib
@@ -12,19 +11,7 @@ import textwrap
 
 import pytest
 
-from slim_resnet.legacy import internals, lookup, outside
-from slim_resnet.legacy.hparams import HParams
-from slim_resnet.legacy.symbols import is_package
-
 ROOT = pathlib.Path(__file__).parents[2]
-CONTRIB_LEVEL = 2  # dots in "tf.contrib.slim"
-
-
-@pytest.fixture(scope="module")
-def names(data) -> list[str]:
-    """Every public name of TensorFlow 1.15.5, under tf.contrib and outside."""
-    packed = (data / "legacy_scripts" / "symbols.txt.gz").read_bytes()
-    return gzip.decompress(packed).decode().split()
 
 
 def python(code: str, cwd, *args) -> subprocess.CompletedProcess:
@@ -32,113 +19,6 @@ def python(code: str, cwd, *args) -> subprocess.CompletedProcess:
         [sys.executable, *args, "-c", textwrap.dedent(code)],
         cwd=cwd, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-
-
-# Symbols
-
-
-def test_every_name_of_tensorflow_1_is_there_or_has_a_remedy(names):
-    from slim_resnet.legacy.views import resolve, view
-
-    tf = view("tensorflow")
-    found, gone, missing = 0, 0, []
-    for name in names:
-        symbol = lookup(name)
-        if symbol is not None and symbol.heir is None:
-            gone += 1
-            assert symbol.remedy, name
-            continue
-        found += 1
-        try:
-            if symbol is not None:
-                resolve(symbol.heir)
-            else:
-                _walk(tf, name)
-        except (AttributeError, ImportError):
-            missing.append(name)
-    assert missing == []
-    assert found > 4900
-    assert gone > 2000
-
-
-def _walk(module, name: str):
-    for part in name.split(".")[1:]:
-        module = getattr(module, part)
-    return module
-
-
-def test_every_other_heir_is_there():
-    from slim_resnet.legacy.views import resolve
-
-    for table in (internals.HEIRS, outside.HEIRS):
-        assert table
-        for name in table:
-            assert resolve(lookup(name).heir) is not None, name
-
-
-def test_no_package_of_contrib_falls_to_the_answer_for_unknown_ones(names):
-    unknown = lookup("tf.contrib.never_was")
-    assert unknown.heir is None
-    packages = [n for n in names if n.startswith("tf.contrib.") and n.count(".") == CONTRIB_LEVEL]
-    assert len(packages) > 70
-    assert [n for n in packages if lookup(n).remedy == unknown.remedy] == []
-    assert all(is_package(n) for n in packages)
-
-
-@pytest.mark.parametrize(
-    ("name", "heir"),
-    [
-        ("tf.contrib.layers.batch_norm", "tf_slim.batch_norm"),
-        ("tensorflow.contrib.slim.nets.resnet_v1.resnet_v1_50", "slim_resnet.resnet_v1."
-         "resnet_v1_50"),
-        ("tf.contrib.slim.python.slim.nets.vgg.vgg_16", "tf_slim.nets.vgg.vgg_16"),
-        ("tf.contrib.framework.python.ops.add_arg_scope", "tf_slim.add_arg_scope"),
-        ("tf.contrib.layers.python.layers.utils", "tf_slim.layers.utils"),
-        ("tf.contrib.rnn.BasicLSTMCell", "tensorflow.compat.v1.nn.rnn_cell.BasicLSTMCell"),
-        ("tf.contrib.crf.viterbi_decode", None),
-        ("tf.estimator.Estimator", None),
-    ],
-)  # fmt: skip
-def test_heirs(name, heir):
-    assert lookup(name).heir == heir
-
-
-def test_what_is_still_there_has_no_symbol():
-    assert lookup("tf.placeholder") is None
-    assert lookup("numpy.float") is None
-
-
-# HParams, against what TensorFlow 1.15 answered
-
-
-def hparams() -> HParams:
-    return HParams(a=1, b=0.5, c="x", d=True, e=[1, 2], f=[1.5], n=None)
-
-
-def outcome(function):
-    try:
-        return function()
-    except (KeyError, TypeError, ValueError) as error:
-        return type(error).__name__
-
-
-def test_hparams_behave_as_in_tensorflow_1(data):
-    recorded = json.loads((data / "legacy_scripts" / "hparams.json").read_text())
-    assert len(recorded["parse"]) == 30
-    for text, *expected in recorded["parse"]:
-        made = outcome(lambda text=text: hparams().parse(text))
-        shown = [made] if isinstance(made, str) else [made.values(), str(made), repr(made)]
-        assert shown == expected, text
-    for method in ("set", "add"):
-        for name, value, expected in recorded[method]:
-            made = hparams()
-            call = getattr(made, f"{method}_hparam")
-            refused = outcome(lambda call=call, name=name, value=value: call(name, value))
-            assert (refused or made.values()) == expected, (method, name, value)
-    for name, default, expected, error in recorded["get"]:
-        got = outcome(lambda name=name, default=default: hparams().get(name, default))
-        assert got == (error or expected), name
-    assert hparams().to_json(sort_keys=True) == recorded["json"]
 
 
 # What importing does, and what install() and uninstall() do
@@ -201,8 +81,21 @@ INSTALL = """
     import tensorflow as tf, numpy as np
     import tensorflow.contrib.slim as slim
     from tensorflow.contrib.framework import arg_scope
+    from tensorflow.contrib.framework.python.ops import arg_scope as scope
+    from tensorflow.contrib.framework.python.ops.arg_scope import arg_scope as scope_module
     from keras.layers import Dense
-    import importlib
+    from collections import Mapping
+    from fractions import gcd
+    import importlib, inspect, time
+    tf.get_variable("w", [2], initializer=tf.ones_initializer(),
+                    regularizer=tf.contrib.layers.l2_regularizer(0.5))
+    losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
+    ema = tf.train.ExponentialMovingAverage(0.5)
+    average = ema.apply(losses)
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    session.run(average)
+    averages = session.run([ema.average(loss) for loss in losses])
     facts = {
         "version": tf.__version__,
         "arg_scope": arg_scope is slim.arg_scope is tf.contrib.framework.arg_scope,
@@ -213,13 +106,18 @@ INSTALL = """
         "float": np.float is float and np.bool is bool and np.lib.pad is np.pad,
         "keras": Dense.__module__.partition(".")[0],
         "nan": bool(np.isnan(np.NaN)),
+        "averages": list(map(float, averages)),
+        "scope": scope is arg_scope is scope_module,
+        "python": [isinstance({}, Mapping), gcd(4, 6), time.clock() <= time.process_time(),
+                   inspect.getargspec(lambda a, b=1: a)],
     }
     '''.replace("\\n    ", "\\n"), facts)
         facts = facts["facts"]
         library = {"__name__": "json.fake", "__file__": json.__file__}
-        exec("import tensorflow, numpy, keras", library)
+        exec("import tensorflow, numpy, keras, time, inspect", library)
         facts["library"] = (library["tensorflow"] is tensorflow and library["numpy"] is numpy
-                            and library["keras"] is keras)
+                            and library["keras"] is keras
+                            and not hasattr(library["time"], "clock"))
         facts["torch"] = float((torch.ones(2) * 2).sum())
         own = {}
         exec("import tensorflow as tf; from tensorflow.contrib import crf, learn, rnn", own)
@@ -255,7 +153,7 @@ GONE = [
     "tf.estimator.inputs",
     "tf.keras.utils.multi_gpu_model",
     "tf.never_was",
-    "from tensorflow.contrib.image import rotate",
+    "from tensorflow.contrib.image import dense_image_warp",
     "from tensorflow.contrib.learn.python.learn.datasets import mnist",
     "from tensorflow.examples.tutorials.mnist import input_data",
     "from tensorflow.contrib.slim import never_was",
@@ -275,7 +173,8 @@ def test_own_code_sees_tensorflow_1(installed):
     assert facts == {
         "version": "1.15.5", "arg_scope": True, "module": "tf_slim.nets.vgg", "graph": True,
         "ref": "RefVariable", "static": 3, "float": True, "keras": "tf_keras", "nan": True,
-        "library": True, "torch": 4.0,
+        "library": True, "torch": 4.0, "python": [True, 2, True, [["a", "b"], None, None, [1]]],
+        "averages": [0.25], "scope": True,
     }  # fmt: skip
 
 
@@ -313,7 +212,7 @@ def test_what_is_gone_says_so_by_name_and_what_to_use(installed):
         ("AttributeError", "tf.estimator.inputs is not", "tf.train.MonitoredTrainingSession"),
         ("AttributeError", "tf.keras.utils.multi_gpu_model is not", "MirroredStrategy"),
         ("AttributeError", "module 'tensorflow' has no attribute 'never_was'", ""),
-        ("ImportError", "tf.contrib.image.rotate is not", "ImageProjectiveTransformV3"),
+        ("ImportError", "tf.contrib.image.dense_image_warp is not", "tfa.image"),
         ("ImportError", "tf.contrib.learn.python.learn.datasets is not", "tf.keras.datasets"),
         ("ImportError", "tf.examples is not", "tf.keras.datasets.mnist"),
         ("ImportError", "tf.contrib.slim.never_was is not", "nor was it in 1.15's"),
@@ -443,40 +342,3 @@ def test_a_script_that_is_not_there(legacy):
     done = legacy("", "project/nothing.py")
     assert done.returncode == 2
     assert done.stderr == "error: [Errno 2] No such file or directory: 'project/nothing.py'\n"
-
-
-# tflearn's functions
-
-
-def test_tflearn_functions_against_numpy():
-    import numpy as np
-
-    from slim_resnet.compat import tf
-    from slim_resnet.legacy import companions
-
-    x = np.random.RandomState(0).randn(2, 4, 6, 3).astype(np.float32)
-    windows = x.reshape(2, 2, 2, 3, 2, 3)
-    expected = {
-        "global_avg_pool": x.mean((1, 2)),
-        "global_max_pool": x.max((1, 2)),
-        "avg_pool_2d": windows.mean((2, 4)),
-        "max_pool_2d": windows.max((2, 4)),
-        "flatten": x.reshape(2, -1),
-        "leaky_relu": np.where(x > 0, x, np.float32(0.1) * x),
-    }
-    arguments = {"avg_pool_2d": (2,), "max_pool_2d": (2,)}
-    with tf.Graph().as_default(), tf.Session() as session:
-        made = {
-            name: getattr(companions, name)(tf.constant(x), *arguments.get(name, ()))
-            for name in expected
-        }
-        assert made["global_avg_pool"].op.name.startswith("GlobalAvgPool/")
-        assert tf.global_variables() == []
-        for name, value in session.run(made).items():
-            np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6, err_msg=name)
-        with pytest.raises(ValueError, match="GlobalAvgPool takes a tensor of rank 4, not 2"):
-            companions.global_avg_pool(tf.zeros([2, 3]))
-    assert companions.to_categorical([2, 0]).tolist() == [[0, 0, 1], [1, 0, 0]]
-    a, b = companions.shuffle(np.arange(20), np.arange(20) * 2)
-    assert (b == 2 * a).all()
-    assert sorted(a) == list(range(20))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from slim_resnet.legacy import symbols
 from slim_resnet.legacy.heirs import LEGACY_KERAS
+from slim_resnet.legacy.outside import PYTHON_MODULES
 from slim_resnet.legacy.static import python2, sources, tf_names
 from slim_resnet.legacy.static.tf_names import Where
 
@@ -62,6 +63,9 @@ def judge(name: str) -> Verdict | None:
         return _tensorflow(name)
     if top == "numpy":
         return _numpy(rest)
+    if top in PYTHON_MODULES:
+        symbol = symbols.lookup(name)
+        return symbol and Verdict(Group.SHIM, symbol.heir)
     if top == "absl":
         return Verdict(Group.SHIM, remedy="absl has a flag of this name: pass allow_override=True")
     if top == "python2":
