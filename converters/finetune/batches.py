@@ -76,13 +76,13 @@ def _decoded(stream: Stream, recipe: Recipe, placement: Placement) -> Iterator[B
     tf = require("tensorflow.compat.v1")
     from slim_resnet.training import inputs
 
-    with tf.Graph().as_default():
-        made = inputs.training_batches(stream, recipe, tf.constant(0, tf.int64), placement)
-        batches = inputs.iterate(made)
-        for step in range(recipe.steps):
-            try:
-                batch = next(batches)
-            except tf.errors.OpError:
-                inputs.check_decodable(stream, images_of_step(stream, recipe, step, placement))
-                raise
-            yield batch
+    batches = inputs.iterate(
+        lambda: inputs.training_batches(stream, recipe, tf.constant(0, tf.int64), placement)
+    )
+    for step in range(recipe.steps):
+        try:
+            batch = next(batches)
+        except tf.errors.OpError:
+            inputs.check_decodable(stream, images_of_step(stream, recipe, step, placement))
+            raise
+        yield batch

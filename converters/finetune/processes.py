@@ -20,7 +20,7 @@ dist = torch.distributed
 
 # Not multiprocessing, whose helper process would hold our stderr open for ever.
 _COMMAND = "from converters.finetune import processes; processes.join()"
-_GRACE = 2.0  # seconds for a failed process to tell why
+_GRACE = 30.0  # seconds for a failed process to tell why
 
 
 class ProcessLostError(ChildProcessError):

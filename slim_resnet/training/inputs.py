@@ -7,7 +7,7 @@ a training that goes on from a checkpoint sees what it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -49,40 +49,49 @@ def training_batches(
     return made.prefetch(tf.data.AUTOTUNE)
 
 
-def iterate(dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The elements of a `tf.data` dataset of the default graph."""
-    iterator = tf.data.make_initializable_iterator(dataset)
-    batch = iterator.get_next()
-    with tf.Session() as session:
+def iterate(make: Callable) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The elements of the `tf.data` dataset that `make()` builds, in a graph of its own."""
+    with tf.Graph().as_default() as graph:
+        iterator = tf.data.make_initializable_iterator(make())
+        batch = iterator.get_next()
+    session = tf.Session(graph=graph)  # not entered: the caller's stays the default one meanwhile
+    try:
         session.run(iterator.initializer)
         while True:
             try:
-                yield session.run(batch)
+                values = session.run(batch)
             except tf.errors.OutOfRangeError:
                 return
+            yield values
+    finally:
+        session.close()
 
 
 def training_batch(dataset: Dataset | Stream, recipe: Recipe, step: int, placement=ALONE):
     """The batch of one step, as arrays."""
-    with tf.Graph().as_default():
-        found = training_batches(dataset, recipe, tf.constant(step, tf.int64), placement).take(1)
-        return next(iterate(found))
+    batches = iterate(
+        lambda: training_batches(dataset, recipe, tf.constant(step, tf.int64), placement).take(1)
+    )
+    return next(batches)
 
 
 def test_batches(stream: Stream, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Every image of a stream once, in order: shorter side scaled, centre cropped, normalized."""
-    done = 0
-    with tf.Graph().as_default():
+
+    def make():
         images = tf.data.Dataset.range(len(stream)).map(
             lambda index: _test_image(stream, index), num_parallel_calls=tf.data.AUTOTUNE
         )
-        try:
-            for batch in iterate(images.batch(batch_size).prefetch(tf.data.AUTOTUNE)):
-                yield batch
-                done += len(batch[1])
-        except tf.errors.OpError as error:
-            check_decodable(stream, range(done, min(done + batch_size, len(stream))))
-            raise error
+        return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    done = 0
+    try:
+        for batch in iterate(make):
+            yield batch
+            done += len(batch[1])
+    except tf.errors.OpError as error:
+        check_decodable(stream, range(done, min(done + batch_size, len(stream))))
+        raise error
 
 
 def check_decodable(stream: Stream, indices: Iterable[int]) -> None:

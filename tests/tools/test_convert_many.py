@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -312,7 +313,14 @@ def test_ctrl_c_ends_the_processes(data, sources, tmp_path):
     command = [sys.executable, str(data.parents[1] / "tools" / "convert_checkpoint.py")]
     command += [str(sources / net) for net in ("slim_v1/v1", "slim_v2/v1", "slim_v1/v2")]
     command += ["--to", "torch", "--output", str(tmp_path / "out"), "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell has its background jobs, these tests perhaps, ignore Ctrl-C.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         workers = wait_for(lambda: psutil.Process(process.pid).children(), count=2)
         process.send_signal(signal.SIGINT)

@@ -46,9 +46,13 @@ def stream(folder):
 
 
 def batches(dataset, recipe=RECIPE, first=0, placement=Placement(), most=-1):  # noqa: B008
-    with tf.Graph().as_default():
-        made = inputs.training_batches(dataset, recipe, tf.constant(first, tf.int64), placement)
-        return list(inputs.iterate(made.take(most)))
+    return list(
+        inputs.iterate(
+            lambda: inputs.training_batches(
+                dataset, recipe, tf.constant(first, tf.int64), placement
+            ).take(most)
+        )
+    )
 
 
 def assert_same(found, expected):
