@@ -137,7 +137,7 @@ def write_frozen_graph(ckpt: SlimCheckpoint, path: str, fold: bool = False) -> N
         from slim_resnet import inference
 
         frozen = inference.freeze(session, list(outputs), fold=fold)
-    pathlib.Path(path).write_bytes(frozen.SerializeToString())
+    pathlib.Path(path).write_bytes(frozen.SerializeToString(deterministic=True))
 
 
 def write_saved_model(ckpt: SlimCheckpoint, folder: str | os.PathLike, fold: bool = False) -> None:
