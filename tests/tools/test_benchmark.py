@@ -113,6 +113,7 @@ def test_what_is_not_installed_is_named(tmp_path):
     assert found.stderr == "error: this needs PyTorch: pip install 'slim-resnet[torch]'\n"
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_leaves_the_others(tmp_path):
     """A PyTorch that ends the process, as the system does when memory runs out."""
     (tmp_path / "torch.py").write_text("import os; os.kill(os.getpid(), 9)\n")

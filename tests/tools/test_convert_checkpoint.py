@@ -369,6 +369,7 @@ def test_a_pickle_is_never_executed(tmp_path):
     assert not (tmp_path / "boom").exists()
 
 
+@pytest.mark.slow
 def test_torchvision_to_slim_and_back_bit_for_bit(tool, tmp_path):
     import torch
 

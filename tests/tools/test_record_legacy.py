@@ -260,6 +260,7 @@ def test_needs_only_numpy_and_tensorflow():
 # --- Records made on today's TensorFlow ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command_line_is_quiet(folder):
     child = subprocess.run(
         [sys.executable, SCRIPT, "--builder", "tiny:tiny", "--output", "cli.npz", *SIZES],

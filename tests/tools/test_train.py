@@ -180,6 +180,7 @@ def test_all_engines_and_converted_files_agree_to_the_image(
         assert one["loss"] == pytest.approx(float(recorded[2]), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_images_that_are_classified_differently_are_named(cifar, trained, tool, tmp_path):
     ckpt = converters.load_checkpoint(trained[0])
     changed = dict(ckpt.items())
