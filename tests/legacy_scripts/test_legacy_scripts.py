@@ -140,9 +140,7 @@ def test_keras_1_arguments(run, tmp_path):
     kernels = "3x3x3x8 3x3x8x8 3x3x8x8 3x3x8x16 3x3x16x16 1x1x8x16 32x3"
     shapes, *rest = ran.out.splitlines()
     assert " ".join(shape for shape in shapes.split() if "x" in shape) == kernels
-    # Its weights are drawn anew each time, so four steps need not lower the loss.
-    assert re.fullmatch(r"(True|False) \['acc', 'loss'\] True", rest[0])
-    assert rest[1:] == ["True", "4.0"]
+    assert rest == ["True ['acc', 'loss'] True", "True", "4.0"]
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ x = Dropout(p=0.1)(Flatten()(x))
 out = Dense(output_dim=nb_classes, activation='softmax')(x)
 model = Model(input=inp, output=out)
 model.compile(loss='categorical_crossentropy', metrics=['accuracy'],
-              optimizer=SGD(lr=0.02, decay=1e-6, momentum=0.9, nesterov=True))
+              optimizer=SGD(lr=0.002, decay=1e-6, momentum=0.9, nesterov=True))
 print(' '.join('x'.join(str(d) for d in w.shape) for w in model.get_weights()))
 
 Y = np_utils.to_categorical(np.arange(12) % nb_classes, nb_classes)
