@@ -15,11 +15,12 @@ import sys
 import time
 
 import _cli
+from _recipe import recipe_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slim_resnet import datasets
 from slim_resnet.training.evaluation import Evaluation
-from slim_resnet.training.recipe import Recipe, steps_for
+from slim_resnet.training.recipe import steps_for
 
 # Threads that spin while they wait starve the other processes; read when PyTorch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -61,27 +62,6 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def recipe_of(args: argparse.Namespace, images: int, processes: int) -> Recipe:
-    steps = args.steps
-    if steps is None:
-        steps = steps_for(args.epochs, images, args.batch_size * processes)
-    return Recipe(
-        steps=steps,
-        batch_size=args.batch_size,
-        clones=args.clones,
-        learning_rate=args.learning_rate,
-        milestones=tuple(float(m) for m in args.milestones.split(",") if m),
-        warmup_steps=args.warmup,
-        momentum=args.momentum,
-        nesterov=args.nesterov,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        augment=not args.no_augment,
-        dtype=args.dtype,
-        seed=args.seed,
-    )
-
-
 def main() -> int:
     args = parse()
     from converters import finetune  # from here on with PyTorch
@@ -93,7 +73,10 @@ def main() -> int:
         datasets.load, args.dataset, args.data_dir, image_size=args.image_size
     )
     training, test = (reopen(split=split) for split in datasets.SPLITS)
-    recipe = recipe_of(args, len(training), processes)
+    steps = args.steps
+    if steps is None:
+        steps = steps_for(args.epochs, len(training), args.batch_size * processes)
+    recipe = recipe_of(args, steps)
     net = finetune.open_network(args.checkpoint, **_cli.network(args))
     notes = [*training.notes, *test.notes]
     if net.arch.num_classes != training.num_classes:

@@ -13,13 +13,14 @@ import sys
 import time
 
 import _cli
+from _recipe import recipe_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slim_resnet import datasets
 from slim_resnet.spec import CONVENTIONS, FORMS
 from slim_resnet.training import network, tasks
 from slim_resnet.training.observer import Observer
-from slim_resnet.training.recipe import Recipe, steps_for
+from slim_resnet.training.recipe import steps_for
 
 # The papers' 64,000 steps of 128 images; the digits are learnt sooner.
 _EPOCHS = {"cifar10": 164, "cifar100": 164, "digits": 20, "synthetic": 2}
@@ -101,22 +102,7 @@ def make_run(args: argparse.Namespace, task: tasks.Task | None):
     if steps is None:
         together = task.num_workers if task and not args.asynchronous else 1
         steps = steps_for(epochs, len(training), args.batch_size * together)
-    recipe = Recipe(
-        steps=steps,
-        batch_size=args.batch_size,
-        clones=args.clones,
-        learning_rate=args.learning_rate,
-        milestones=tuple(float(m) for m in args.milestones.split(",") if m),
-        warmup_steps=args.warmup,
-        momentum=args.momentum,
-        nesterov=args.nesterov,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        ema=args.ema,
-        augment=not args.no_augment,
-        dtype=args.dtype,
-        seed=args.seed,
-    )
+    recipe = recipe_of(args, steps, ema=args.ema)
     initial = {}
     if args.init_from:
         from converters.evaluation import warm_start

@@ -1,0 +1,27 @@
+"""The recipe that the training scripts share: the same arguments make the same `Recipe`."""
+
+from __future__ import annotations
+
+import argparse
+
+from slim_resnet.training.recipe import Recipe
+
+
+def recipe_of(args: argparse.Namespace, steps: int, **more) -> Recipe:
+    """The `Recipe` of parsed arguments; `more` are fields that only one script has."""
+    return Recipe(
+        steps=steps,
+        batch_size=args.batch_size,
+        clones=args.clones,
+        learning_rate=args.learning_rate,
+        milestones=tuple(float(m) for m in args.milestones.split(",") if m),
+        warmup_steps=args.warmup,
+        momentum=args.momentum,
+        nesterov=args.nesterov,
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+        augment=not args.no_augment,
+        dtype=args.dtype,
+        seed=args.seed,
+        **more,
+    )
