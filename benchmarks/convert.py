@@ -27,8 +27,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from converters.checkpoint.writer import write_bundle
-from converters.naming import table
+from converters.files.checkpoint.writer import write_bundle
+from converters.models.naming import table
 from slim_resnet import arch as arch_lib
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.regression.record import seeded_value

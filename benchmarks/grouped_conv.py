@@ -23,17 +23,18 @@ from functools import partial
 
 import numpy as np
 
-from converters import forms, naming
 from converters.benchmark import timing
 from converters.benchmark.comparison import difference
 from converters.benchmark.engines import torchvision_models
+from converters.models import naming
+from converters.recognise import forms
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph, inference, resnet_utils, resnext_v1
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import FORMS, Stage
 from slim_resnet.compat import slim, tf
 from slim_resnet.files import atomic_path, check_target
-from slim_resnet.network import Arch
 from slim_resnet.regression.record import seeded_images, seeded_value
-from slim_resnet.spec import FORMS, Stage
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
@@ -138,7 +139,7 @@ def measure_nets(args: argparse.Namespace) -> Iterator[dict]:
 
 def torch_candidates(arch: Arch, weights: dict, threads: int) -> dict[str, Callable]:
     """Name -> a function from images to a call that returns the logits; torchvision's first."""
-    from converters import torch_model
+    from converters.models import torch_model
 
     torch = torch_model.torch
     torch.set_num_threads(threads)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import importlib
 
-from .checkpoint import CheckpointError
-from .slim_checkpoint import SlimCheckpoint, load_checkpoint
-from .targets import to_keras, to_torch
-from .transcode import transcode
-from .verification import Report, verify
+from converters.files.checkpoint import CheckpointError
+from converters.models.targets import to_keras, to_torch
+from converters.models.transcoding import transcode
+from converters.proof.verification import Report, verify
+from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
 
 __all__ = [
     "CheckpointError",
@@ -29,10 +29,18 @@ __all__ = [
     "verify",
 ]
 
-_LAZY = ("exchange", "exchange_files", "export", "keras_model", "torch_model", "training")
+# Modules by their short names; each imports the framework that it needs.
+_MODULES = {
+    "export": "formats.export",
+    "keras_model": "models.keras_model",
+    "libraries": "formats.libraries",
+    "library_files": "formats.library_files",
+    "torch_model": "models.torch_model",
+    "training": "models.training",
+}
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

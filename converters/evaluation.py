@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from converters.files.checkpoint import CheckpointError
+from converters.models.targets import to_keras, to_torch
+from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
 from slim_resnet.frameworks import require
-
-from .checkpoint import CheckpointError
-from .slim_checkpoint import SlimCheckpoint, load_checkpoint
-from .targets import to_keras, to_torch
 
 ENGINES = ("slim", "torch", "keras")
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -68,7 +67,7 @@ def warm_start(path: str | os.PathLike, arch, **options) -> dict[str, np.ndarray
     Raises:
         CheckpointError: as `load_checkpoint`; or the checkpoint is of another network.
     """
-    from .transcode import transcode
+    from converters.models.transcoding import transcode
 
     ckpt = load_checkpoint(path, **options)
     if ckpt.arch.form != arch.form:
@@ -125,7 +124,7 @@ def _keras_checkpoint(ckpt: SlimCheckpoint) -> Predict:
 
 
 def _torch_file(path: str) -> Predict:
-    from . import torch_model
+    from converters.models import torch_model
 
     return of_torch(torch_model.load(path))
 

@@ -24,7 +24,6 @@ _MODULES = (
     "inference",
     "layers",
     "legacy",
-    "network",
     "regression",
     "resnet_cifar",
     "resnet_utils",
@@ -33,9 +32,7 @@ _MODULES = (
     "resnext_cifar",
     "resnext_v1",
     "resnext_v2",
-    "spec",
     "training",
-    "variables",
 )
 
 __all__ = list(_MODULES)

@@ -1,15 +1,15 @@
 """The transformation of a bottleneck unit in each of its equivalent forms.
 
 Fig. 3 of arXiv:1611.05431: (a) `branches`, split, transform each, sum; (b) `concat`, early
-concatenation; (c) `grouped`, grouped convolution. `slim_resnet.variables` says how their variables
-relate.
+concatenation; (c) `grouped`, grouped convolution. `slim_resnet.arch.variables` says how their
+variables relate.
 """
 
 from __future__ import annotations
 
 from slim_resnet import resnet_utils
+from slim_resnet.arch.parts import check_cardinality, check_form
 from slim_resnet.compat import slim, tf
-from slim_resnet.spec import check_cardinality, check_form
 
 
 def residual(

@@ -7,8 +7,8 @@ of a family of it, `network_fn` the function of a registry entry.
 from __future__ import annotations
 
 from slim_resnet import resnet_utils
+from slim_resnet.arch.parts import check_convention
 from slim_resnet.compat import slim, tf
-from slim_resnet.spec import check_convention
 
 
 def generate(

@@ -15,9 +15,9 @@ from slim_resnet import (
     resnext_v1,
     resnext_v2,
 )
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
-from slim_resnet.network import Arch
 
 _GENERATORS = {
     "resnet_v1": resnet_v1.resnet_v1,

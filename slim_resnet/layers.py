@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
+from slim_resnet.arch.parts import check_cardinality
 from slim_resnet.compat import slim, tf
-from slim_resnet.spec import check_cardinality
 
 _GRADIENT = "SlimGroupedConv2D"
 

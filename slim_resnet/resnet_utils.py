@@ -10,9 +10,9 @@ from __future__ import annotations
 import collections
 import inspect
 
+from slim_resnet.arch.parts import unit_strides
 from slim_resnet.compat import slim, tf
 from slim_resnet.layers import grouped_conv2d
-from slim_resnet.spec import unit_strides
 
 _UNIT_KEYS = ("depth", "depth_bottleneck", "stride")
 

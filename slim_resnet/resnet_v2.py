@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
+from slim_resnet.arch.parts import Stage
 from slim_resnet.compat import slim, tf
 from slim_resnet.generator import generator_fn, network_fn
-from slim_resnet.spec import Stage
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
+from slim_resnet.arch.parts import Stage, stage_width
 from slim_resnet.compat import slim
 from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.resnet_v1 import bottleneck_unit
-from slim_resnet.spec import Stage, stage_width
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
@@ -49,7 +49,7 @@ def bottleneck(
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
         form: "grouped", or an equivalent form of Fig. 3 with other variables: "concat" or
-            "branches" (see `slim_resnet.variables`).
+            "branches" (see `slim_resnet.arch.variables`).
         use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
 
     Returns:

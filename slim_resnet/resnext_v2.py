@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
+from slim_resnet.arch.parts import Stage, stage_width
 from slim_resnet.compat import slim
 from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.resnet_v2 import bottleneck_unit
-from slim_resnet.spec import Stage, stage_width
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 

@@ -32,7 +32,7 @@ def legacy() -> pathlib.Path:
 def narrow():
     """A registry entry made narrow: the same depth and units, a fraction of the width."""
     from slim_resnet import arch as arch_lib
-    from slim_resnet.spec import Stage
+    from slim_resnet.arch.parts import Stage
 
     def make(name: str, *, num_classes: int | None = 10, base: int = 4, **changes):
         arch = arch_lib.get(name, num_classes=num_classes)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from converters.safetensors_file import contiguous, write_safetensors
+from converters.formats.safetensors_file import contiguous, write_safetensors
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 CANDIDATES = ["ours", "usual script", "cp", "cp + sync", "import numpy"]

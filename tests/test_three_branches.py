@@ -18,7 +18,7 @@ SIZES = {"front": (64, 64), "side": (47, 33), "top": (32, 65)}
 def prefixes(narrow, save_checkpoint):
     """A checkpoint for each branch: a ResNet-50, and two of one architecture, one with logits."""
     from slim_resnet import arch as arch_lib
-    from slim_resnet.spec import Stage
+    from slim_resnet.arch.parts import Stage
 
     def small(num_classes):
         """One unit a block, few channels, but vectors of 2048 numbers."""

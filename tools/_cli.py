@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from converters.slim_checkpoint import WEIGHTS
-from converters.verification import Comparison
+from converters.proof.verification import Comparison
+from converters.recognise.checkpoint import WEIGHTS
+from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
-from slim_resnet.spec import CONVENTIONS
 
 # A pipe has no width: leave room, so that what another program reads is not folded.
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)

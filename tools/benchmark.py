@@ -22,10 +22,10 @@ import sys
 import _cli
 
 from converters import benchmark
-from converters.exchange import model_name
+from converters.formats.libraries import model_name
 from slim_resnet import arch as arch_lib
+from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.files import atomic_path, check_target
-from slim_resnet.spec import CONVENTIONS
 
 
 def parse() -> argparse.Namespace:

@@ -8,7 +8,7 @@ import argparse
 import _cli
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.spec import CONVENTIONS, FORMS
+from slim_resnet.arch.parts import CONVENTIONS, FORMS
 
 
 def parse() -> argparse.Namespace:

@@ -89,7 +89,7 @@ def builder(record, args: argparse.Namespace):
 def checkpoint(path: str | None):
     if path is None:
         return None
-    from converters.checkpoint import open_checkpoint
+    from converters.files.checkpoint import open_checkpoint
 
     return open_checkpoint(path)
 

@@ -20,8 +20,10 @@ import _cli
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from converters import batch, exchange, export
-from converters.resume import Recipe
+from converters import batch
+from converters.formats import export
+from converters.formats import libraries as exchange
+from converters.models.resume import Recipe
 
 # What takes along what is left out otherwise.
 _REMEDIES = {"optimizer slots": "--optimizer", "moving averages": "--weights ema"}

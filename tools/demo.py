@@ -14,8 +14,8 @@ import _cli
 import numpy as np
 
 import converters
-from converters import export
-from converters.verification import TOLERANCE, slim_end_points
+from converters.formats import export
+from converters.proof.verification import TOLERANCE, slim_end_points
 
 
 def parse() -> argparse.Namespace:

@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 import converters
-from converters import metadata
-from converters.sources import open_source
+from converters.files import open_source
+from converters.recognise import assumptions as metadata
 
 
 def parse() -> argparse.Namespace:

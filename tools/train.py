@@ -17,7 +17,7 @@ from _recipe import recipe_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slim_resnet import datasets
-from slim_resnet.spec import CONVENTIONS, FORMS
+from slim_resnet.arch.parts import CONVENTIONS, FORMS
 from slim_resnet.training import network, tasks
 from slim_resnet.training.observer import Observer
 from slim_resnet.training.recipe import steps_for

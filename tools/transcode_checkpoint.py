@@ -12,8 +12,8 @@ import argparse
 import _cli
 
 import converters
-from converters import export
-from slim_resnet.spec import FORMS
+from converters.formats import export
+from slim_resnet.arch.parts import FORMS
 
 
 def main() -> int:

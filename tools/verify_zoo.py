@@ -13,8 +13,8 @@ import _cli
 
 import converters
 from slim_resnet import arch as arch_lib
+from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.regression.record import seeded_value
-from slim_resnet.spec import CONVENTIONS
 
 # Deep nets and wide CIFAR nets at small images: the structure is the same, the time is not.
 SIZES = {"imagenet": ((64, 64), (49, 33)), "cifar": ((32, 32), (17, 23))}
@@ -53,7 +53,7 @@ def main() -> int:
 
 def seeded_checkpoints(name: str):
     """The architecture in each convention that it knows, its weights drawn by their names."""
-    from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+    from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 
     own = arch_lib.get(name)
     conventions = (own.convention,) if own.kind.preact or own.stem == "cifar" else CONVENTIONS

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from converters import exchange_files, export
-from converters.resume import Recipe
-from converters.slim_checkpoint import SlimCheckpoint, load_checkpoint
-from converters.verification import Report, verify
+from converters.formats import export
+from converters.formats import library_files as exchange_files
+from converters.models.resume import Recipe
+from converters.proof.verification import Report, verify
+from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
 from slim_resnet.files import atomic_path, check_target
 
 LeftOut = tuple[tuple[str, tuple[str, ...]], ...]

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from converters.batch.conversion import Job
-from converters.checkpoint import CheckpointError
-from converters.checkpoint.state import resolve, v1_files
-from converters.sources.graph_files import saved_model_in
+from converters.files.checkpoint import CheckpointError
+from converters.files.checkpoint.state import resolve, v1_files
+from converters.files.graph_files import saved_model_in
 
 # A dump's own suffix is no part of the name of what is made of it.
 _DUMPS = (

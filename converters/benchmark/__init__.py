@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .comparison import Result, compare, find
-from .flops import FORWARD, TRAINING, WORKS, flops
-from .jobs import DTYPES, ENGINES, LAYOUTS, Job, plan
-from .report import as_json
-from .timing import WARM_UP
+from converters.benchmark.comparison import Result, compare, find
+from converters.benchmark.flops import FORWARD, TRAINING, WORKS, flops
+from converters.benchmark.jobs import DTYPES, ENGINES, LAYOUTS, Job, plan
+from converters.benchmark.report import as_json
+from converters.benchmark.timing import WARM_UP
 
 __all__ = [
     "DTYPES",

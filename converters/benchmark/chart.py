@@ -6,10 +6,9 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from converters.benchmark.comparison import Result
 from slim_resnet.files import check_target
 from slim_resnet.frameworks import require
-
-from .comparison import Result
 
 FigureCanvasAgg = require("matplotlib.backends.backend_agg").FigureCanvasAgg
 Figure = require("matplotlib.figure").Figure

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import engines
-from .flops import FORWARD
-from .jobs import Job
-from .timing import WARM_UP, ratios, take_turns
-from .worker import Worker
+from converters.benchmark import engines
+from converters.benchmark.flops import FORWARD
+from converters.benchmark.jobs import Job
+from converters.benchmark.timing import WARM_UP, ratios, take_turns
+from converters.benchmark.worker import Worker
 
 # How far logits may be apart: the largest difference over the largest value. Deep networks and
 # other summation orders are in it; a wrong stride or padding is ten times beyond.

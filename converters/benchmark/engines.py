@@ -12,14 +12,15 @@ from functools import partial
 
 import numpy as np
 
-from converters import exchange, forms, targets
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.benchmark.flops import FORWARD
+from converters.benchmark.jobs import Job
+from converters.benchmark.worker import Calls
+from converters.formats import libraries as exchange
+from converters.models import targets
+from converters.recognise import forms
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet.frameworks import require
 from slim_resnet.regression.record import seeded_images, seeded_value
-
-from .flops import FORWARD
-from .jobs import Job
-from .worker import Calls
 
 
 def build(job: Job) -> Calls:

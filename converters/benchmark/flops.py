@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from slim_resnet.network import Arch
-from slim_resnet.spec import Conv
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import Conv
 
 FORWARD, TRAINING = "forward", "forward + backward"
 WORKS = (FORWARD, TRAINING)

@@ -7,10 +7,9 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from converters.exchange import LIBRARIES, model_name
-from slim_resnet.network import Arch
-
-from .flops import FORWARD, Size, feature_size, flops
+from converters.benchmark.flops import FORWARD, Size, feature_size, flops
+from converters.formats.libraries import LIBRARIES, model_name
+from slim_resnet.arch.architecture import Arch
 
 DTYPES = ("float32", "float64", "bfloat16")
 LAYOUTS = ("contiguous", "channels_last")

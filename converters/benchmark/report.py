@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Sequence
 
-from .comparison import Result
+from converters.benchmark.comparison import Result
 
 _PACKAGES = ("tensorflow", "torch", "torchvision", "keras", "numpy")
 

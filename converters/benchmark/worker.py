@@ -18,9 +18,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from converters.benchmark.timing import seconds
 from slim_resnet.frameworks import quiet_stderr
-
-from .timing import seconds
 
 # What a candidate is timed by, and what its result is compared by; see `engines`.
 Calls = tuple[Callable[[], object], Callable[[], np.ndarray]]

@@ -14,9 +14,9 @@ size and N `Recipe.clones`.
 
 from __future__ import annotations
 
-from .network import accuracy, check_output, open_network, save, with_classes
-from .processes import ProcessLostError, is_first, world_size
-from .steps import DivergedError, train
+from converters.finetune.network import accuracy, check_output, open_network, save, with_classes
+from converters.finetune.processes import ProcessLostError, is_first, world_size
+from converters.finetune.steps import DivergedError, train
 
 __all__ = [
     "DivergedError",

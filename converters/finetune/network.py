@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 
+from converters import evaluation
+from converters.files.checkpoint import CheckpointError
+from converters.formats.libraries import from_state
+from converters.formats.safetensors_file import write_safetensors
+from converters.models import torch_model
+from converters.models.targets import to_torch, torch_state
+from converters.recognise.assumptions import metadata
+from converters.recognise.checkpoint import load_checkpoint
 from slim_resnet.datasets import Dataset, Stream
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.frameworks import require
 from slim_resnet.training.evaluation import Evaluation, evaluate
 from slim_resnet.training.recipe import Recipe
-
-from .. import evaluation, torch_model
-from ..checkpoint import CheckpointError
-from ..exchange import from_state
-from ..metadata import metadata
-from ..safetensors_file import write_safetensors
-from ..slim_checkpoint import load_checkpoint
-from ..targets import to_torch, torch_state
 
 torch = require("torch")
 

@@ -6,16 +6,15 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 
+from converters.finetune.batches import training_batches
+from converters.finetune.processes import launched
+from converters.models.torch_model import ResNet
+from converters.models.training import sgd_param_groups
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.datasets import Dataset, Stream
 from slim_resnet.frameworks import require
-from slim_resnet.network import Arch
 from slim_resnet.training.placement import Placement
 from slim_resnet.training.recipe import Recipe
-
-from ..torch_model import ResNet
-from ..training import sgd_param_groups
-from .batches import training_batches
-from .processes import launched
 
 torch = require("torch")
 nn = torch.nn

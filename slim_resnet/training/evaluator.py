@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from slim_resnet import graph as graph_lib
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import tf
-from slim_resnet.network import Arch
 
 
 class Evaluator:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from slim_resnet import graph as graph_lib
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import tf
 from slim_resnet.datasets import Dataset, Stream
-from slim_resnet.network import Arch
 from slim_resnet.training import hooks, inputs, model, numerics, order, records, resume
 from slim_resnet.training.evaluation import Evaluation, evaluate
 from slim_resnet.training.evaluator import Evaluator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slim_resnet import graph as graph_lib
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import slim, tf
-from slim_resnet.network import Arch
 from slim_resnet.training import inputs
 from slim_resnet.training.placement import ALONE, Placement
 from slim_resnet.training.recipe import Recipe

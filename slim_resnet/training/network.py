@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.network import Arch
+from slim_resnet.arch.architecture import Arch
 
 
 def choose(

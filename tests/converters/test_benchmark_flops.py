@@ -38,7 +38,7 @@ def test_both_works_are_what_pytorch_counts(name):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from converters import torch_model
+    from converters.models import torch_model
 
     arch = arch_lib.get(name)
     images = torch.zeros(2, 3, *SIZE, device="meta")

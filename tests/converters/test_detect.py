@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import converters
-from converters.detect import detect
+from converters.recognise.detection import detect
 from slim_resnet import arch as arch_lib
-from slim_resnet.spec import FORMS, Stage
+from slim_resnet.arch.parts import FORMS, Stage
 
 
 def shapes(arch, scope="net"):

@@ -11,12 +11,14 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import converters
-from converters import exchange, export
-from converters.exchange import LIBRARIES, from_state, left_out, to_state
-from converters.exchange_files import load_weights
-from converters.metadata import ARCH_KEY, metadata
-from converters.naming import table
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.formats import export
+from converters.formats import libraries as exchange
+from converters.formats.libraries import LIBRARIES, from_state, left_out, to_state
+from converters.formats.library_files import load_weights
+from converters.models.naming import table
+from converters.recognise.assumptions import metadata
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.recorded import ARCH_KEY
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.compat import tf

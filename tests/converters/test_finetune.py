@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 
 import converters
-from converters import exchange_files, finetune, torch_model
-from converters.checkpoint import CheckpointError
+from converters import finetune
 from converters.evaluation import warm_start
+from converters.files.checkpoint import CheckpointError
 from converters.finetune.batches import training_batches
-from converters.naming import table
+from converters.formats import library_files as exchange_files
+from converters.models import torch_model
+from converters.models.naming import table
 from slim_resnet import datasets
 from slim_resnet.datasets import DatasetError
 from slim_resnet.training import inputs, loop, network
@@ -196,7 +198,7 @@ def test_what_is_written_comes_back(open_net, digits, tmp_path, suffix):
     for name, value in arrays(net).items():
         np.testing.assert_array_equal(arrays(again)[name], value)
         np.testing.assert_array_equal(arrays(converters.to_torch(ckpt))[name], value)
-    metadata = converters.sources.open_source(str(path)).metadata
+    metadata = converters.files.open_source(str(path)).metadata
     mean = ", ".join([f"{digits.mean[0]:.6g}"] * 3)
     assert metadata["preprocessing"].startswith(f"RGB, 0 to 255, minus the means {mean}")
     assert metadata["source"] == "model.ckpt-7"

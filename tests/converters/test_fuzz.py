@@ -23,14 +23,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir))
 from fuzzing import campaign, judge, samples  # noqa: E402
 from fuzzing.handmade import snappy, table_bytes  # noqa: E402
 
-from converters.checkpoint import CheckpointError, open_checkpoint  # noqa: E402
-from converters.checkpoint.errors import Malformed  # noqa: E402
-from converters.checkpoint.snappy import decompress  # noqa: E402
-from converters.checkpoint.table import Table  # noqa: E402
-from converters.checkpoint.wire import Message, encode_varint, read_varint  # noqa: E402
-from converters.checkpoint.writer import write_bundle  # noqa: E402
-from converters.recorded import recorded_arch  # noqa: E402
-from converters.sources.textproto import serialize  # noqa: E402
+from converters.files.checkpoint import CheckpointError, open_checkpoint  # noqa: E402
+from converters.files.checkpoint.snappy import decompress  # noqa: E402
+from converters.files.checkpoint.table import Table  # noqa: E402
+from converters.files.checkpoint.writer import write_bundle  # noqa: E402
+from converters.files.errors import Malformed  # noqa: E402
+from converters.files.textproto import serialize  # noqa: E402
+from converters.files.wire import Message, encode_varint, read_varint  # noqa: E402
+from converters.recognise.recorded import recorded_arch  # noqa: E402
 from slim_resnet import arch as arch_lib  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet.regression.record import seeded_value
 
 BACKENDS = ("tensorflow", "torch", "jax")

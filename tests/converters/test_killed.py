@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from converters import export
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
-from converters.verification import Comparison, Report, write_reports
+from converters.formats import export
+from converters.proof.verification import Comparison, Report, write_reports
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value
 
@@ -37,8 +37,8 @@ REPORT = "report.json"
 BEFORE, WHILE, AFTER = "before it was begun", "while it was written", "after it was written"
 # What to import once, before a process is forked for each kill; by the target or its suffix. (Keras
 # imports TensorFlow when it saves, whatever its backend.)
-_TORCH = ("torch", "converters.torch_model")
-_KERAS = ("tensorflow", "keras", "converters.keras_model")
+_TORCH = ("torch", "converters.models.torch_model")
+_KERAS = ("tensorflow", "keras", "converters.models.keras_model")
 _TENSORFLOW = ("tensorflow", "slim_resnet.compat", "slim_resnet.graph")
 IMPORTS = {
     ".pt": _TORCH,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export
+from converters.formats import export
 from slim_resnet import graph
 from slim_resnet.compat import tf
 from slim_resnet.regression.record import seeded_value

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export
-from converters.metadata import ARCH_KEY, metadata
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
-from converters.sources import graph_facts, graph_for, open_source
+from converters.files import graph_for, open_source
+from converters.formats import export
+from converters.graphs import graph_facts
+from converters.recognise.assumptions import metadata
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.recorded import ARCH_KEY
 from slim_resnet import arch as arch_lib
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.naming import CONV_TO_DENSE, CONV_TO_LINEAR, HWIO_TO_OIHW, IDENTITY, table
+from converters.models.naming import CONV_TO_DENSE, CONV_TO_LINEAR, HWIO_TO_OIHW, IDENTITY, table
 from slim_resnet import arch as arch_lib
 
 

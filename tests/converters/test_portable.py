@@ -13,15 +13,16 @@ import safetensors.torch
 import torch
 
 import converters
-from converters import portable, torch_model
-from converters.exchange import to_state
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.formats import portable
+from converters.formats.libraries import to_state
+from converters.models import torch_model
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import Stage
 from slim_resnet.compat import tf
-from slim_resnet.network import Arch
 from slim_resnet.regression.record import seeded_value
-from slim_resnet.spec import Stage
 
 # Other batches and sizes than the writers' example: even, odd, and feature maps of size 1.
 SHAPES = ((1, 64, 64), (3, 47, 33), (2, 7, 8))

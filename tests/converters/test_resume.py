@@ -17,11 +17,12 @@ import pytest
 import torch
 
 import converters
-from converters import export, resume, torch_model
-from converters.naming import table
-from converters.resume import Recipe
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
-from converters.training import sgd_param_groups
+from converters.formats import export
+from converters.models import resume, torch_model
+from converters.models.naming import table
+from converters.models.resume import Recipe
+from converters.models.training import sgd_param_groups
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from slim_resnet import graph
 from slim_resnet.compat import tf
 

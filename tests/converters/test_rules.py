@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import converters
-from converters import exchange, resume
-from converters.checkpoint.writer import write_bundle
-from converters.rules import Layout, RenamedFile, read_rules
-from converters.slim_checkpoint import WEIGHTS, SlimCheckpoint
+from converters.files.checkpoint.writer import write_bundle
+from converters.formats import libraries as exchange
+from converters.models import resume
+from converters.recognise.checkpoint import WEIGHTS, SlimCheckpoint
+from converters.recognise.rules import Layout, RenamedFile, read_rules
 from slim_resnet import arch as arch_lib
 
 

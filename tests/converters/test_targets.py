@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import converters
-from converters.naming import table
+from converters.models.naming import table
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import take_samples
 
@@ -106,7 +106,7 @@ def test_resnext_50_matches_in_both_conventions(convention, save_checkpoint):
 @pytest.mark.parametrize("size", [(64, 64), (75, 97)])
 def test_torchvision_convention_is_torchvisions_network(name, peer, size, torchvision_resnet):
     """The same weights in our module and in torchvision's class, by the same names."""
-    from converters import torch_model
+    from converters.models import torch_model
 
     torch.manual_seed(0)
     theirs = getattr(torchvision_resnet, peer)().double().eval()

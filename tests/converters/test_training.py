@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import converters
-from converters.naming import table
-from converters.training import set_keras_weight_decay, sgd_param_groups
+from converters.models.naming import table
+from converters.models.training import set_keras_weight_decay, sgd_param_groups
 from slim_resnet import graph
 from slim_resnet.compat import slim, tf
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters import verification
+from converters.proof import verification
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import converters
-from converters.naming import table
+from converters.models.naming import table
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Runs at the start of any Python that finds it.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import converters
-from converters import exchange_files
-from converters.sources import open_source
+from converters.files import open_source
+from converters.formats import library_files as exchange_files
 from slim_resnet import arch as arch_lib
-from slim_resnet.network import Arch
-from slim_resnet.spec import Stage
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import Stage
 
 
 def tiny_arch() -> Arch:
@@ -42,7 +42,7 @@ def exchanged_keras(path: str) -> dict:
 
 def module(path: str) -> dict:
     """The state of the PyTorch module that `torch_model.load` makes."""
-    state = converters.torch_model.load(path).state_dict()
+    state = converters.models.torch_model.load(path).state_dict()
     return _contents({name: value.numpy() for name, value in state.items()})
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.checkpoint.crc32c import masked_crc32c
-from converters.checkpoint.slices import slice_key
-from converters.checkpoint.table import Table
-from converters.checkpoint.writer import write_bundle
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.slices import slice_key
+from converters.files.checkpoint.table import Table
+from converters.files.checkpoint.writer import write_bundle
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from fuzzing import readers
 from fuzzing.damage import Spoil, spoil
 from fuzzing.handmade import message, shape, snappy, table_bytes, v1_record
@@ -148,7 +148,7 @@ def _v1_items(listings, records) -> list[tuple[bytes, bytes]]:
 def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
     import h5py
 
-    from converters import export
+    from converters.formats import export
 
     dumps = _folder(folder, "dumps")
     np.savez(dumps / "dump.npz", **ckpt)
@@ -164,7 +164,7 @@ def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
 def _make_torch(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
     import torch
 
-    from converters import export
+    from converters.formats import export
 
     made = _folder(folder, "torch")
     export.writer("torch", made / "net.pt")(ckpt)
@@ -173,7 +173,7 @@ def _make_torch(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
 
 
 def _make_keras(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
-    from converters import export
+    from converters.formats import export
 
     made = _folder(folder, "keras")
     for name in ("net.keras", "net.weights.h5"):
@@ -181,7 +181,7 @@ def _make_keras(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
 
 
 def _make_graphs(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
-    from converters import export
+    from converters.formats import export
     from slim_resnet import graph
     from slim_resnet.compat import tf
 

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from converters.checkpoint import open_checkpoint
+from converters.files.checkpoint import open_checkpoint
 from slim_resnet.regression.check import BOUNDS, check
 from slim_resnet.regression.measure import measure, weight_values
 from slim_resnet.regression.rebuild import rebuild

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from slim_resnet import graph
+from slim_resnet.arch.parts import Stage
 from slim_resnet.compat import slim, tf
-from slim_resnet.spec import Stage
 
 SIZE, CLASSES, BATCH = 16, 5, 4
 # One thread an op: sums in one order. Optimizing these graphs takes longer than running them.

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from slim_resnet import arch as arch_lib
-from slim_resnet.network import Arch
-from slim_resnet.spec import Stage, stage_width
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import Stage, stage_width
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_importing_slim_resnet_changes_nothing_global():
     found = run(
         WATCH
         + "listed = {m: dir(sys.modules[m]) for m in ('tensorflow', 'numpy', 'keras')}\n"
-        + "import slim_resnet, slim_resnet.arch, slim_resnet.spec\n"
+        + "import slim_resnet, slim_resnet.arch, slim_resnet.arch.parts\n"
         + "print(changes(), all(dir(sys.modules[m]) == names for m, names in listed.items()))"
     )
     assert found == "set() True"

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export
-from converters.forms import merge, split
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
-from converters.sources import GraphFacts
-from converters.sources.facts import DecayFact
+from converters.formats import export
+from converters.graphs import GraphFacts
+from converters.graphs.facts import DecayFact
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.forms import merge, split
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
+from slim_resnet.arch.parts import FORMS
 from slim_resnet.compat import tf
 from slim_resnet.regression.record import seeded_value
-from slim_resnet.spec import FORMS
 
 NETS = ("resnext_v1_50", "resnext_v2_50", "resnext_29_8x64d")
 

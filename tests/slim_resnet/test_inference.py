@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from slim_resnet import graph, inference
+from slim_resnet.arch.parts import Norm
 from slim_resnet.compat import slim, tf
 from slim_resnet.regression.record import seeded_images, seeded_value
-from slim_resnet.spec import Norm
 
 # Each kind of unit and shortcut; a batch norm of its own (v2), of a sum (branches), of branches.
 NETS = [
@@ -93,7 +93,7 @@ import pathlib, sys
 import numpy as np
 from slim_resnet import graph, inference
 from slim_resnet.compat import tf
-from slim_resnet.network import Arch
+from slim_resnet.arch.architecture import Arch
 from slim_resnet.regression.record import seeded_images, seeded_value
 
 folder, elsewhere = map(pathlib.Path, sys.argv[1:])

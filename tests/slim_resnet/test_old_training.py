@@ -179,7 +179,7 @@ import os, signal, sys
 sys.path.insert(0, os.path.dirname({script!r}))
 import test_old_training as script
 from slim_resnet.compat import tf
-from slim_resnet.network import Arch
+from slim_resnet.arch.architecture import Arch
 
 class Kill(tf.train.SessionRunHook):
     def after_run(self, run_context, run_values):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export
+from converters.formats import export
 from slim_resnet import arch as arch_lib
 from slim_resnet import resnext_cifar
 from slim_resnet.compat import slim, tf

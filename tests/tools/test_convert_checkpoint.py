@@ -25,7 +25,7 @@ def relative(found, expected):
 def test_torch_file_is_loaded_with_its_architecture(tool, data, tmp_path, recorded, suffix):
     import torch
 
-    from converters import torch_model
+    from converters.models import torch_model
 
     output, report = tmp_path / f"net{suffix}", tmp_path / "report.json"
     found = tool(
@@ -74,7 +74,7 @@ def test_keras_file_loads_without_this_project(tool, data, tmp_path, recorded):
 @pytest.mark.slow
 def test_keras_weights_alone(tool, data, tmp_path, recorded):
     import converters
-    from converters import keras_model
+    from converters.models import keras_model
 
     output = tmp_path / "net.weights.h5"
     source = data / "slim_v1" / "v2" / "model.ckpt-60.index"
@@ -189,7 +189,7 @@ def test_to_or_freeze(tool, data, tmp_path):
 @pytest.fixture(scope="module")
 def another(tmp_path_factory):
     """A checkpoint of another network."""
-    from converters.checkpoint.writer import write_bundle
+    from converters.files.checkpoint.writer import write_bundle
 
     prefix = tmp_path_factory.mktemp("another") / "vgg_16.ckpt"
     write_bundle(prefix, {"vgg_16/conv1/conv1_1/weights": np.zeros((3, 3, 3, 64), np.float32)})
@@ -284,7 +284,7 @@ def test_failed_verification_writes_nothing(data, tmp_path):
     """A conversion that is wrong (here: another epsilon) ends with exit code 1."""
     code = (
         "import sys; sys.path.insert(0, 'tools')\n"
-        "from converters import verification\n"
+        "from converters.proof import verification\n"
         "right = verification.to_torch\n"
         "def wrong(ckpt):\n"
         "    net = right(ckpt); net.layer1[1].bn2.eps = 1e-3; return net\n"
@@ -343,7 +343,7 @@ def test_inspect_another_network(tool, another):
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_loading_what_is_no_torch_file(tmp_path, content, suffix):
     import converters
-    from converters import torch_model
+    from converters.models import torch_model
 
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
@@ -357,7 +357,7 @@ def test_a_pickle_is_never_executed(tmp_path):
     import pickle
 
     import converters
-    from converters import torch_model
+    from converters.models import torch_model
 
     class Bomb:
         def __reduce__(self):
@@ -373,7 +373,7 @@ def test_a_pickle_is_never_executed(tmp_path):
 def test_torchvision_to_slim_and_back_bit_for_bit(tool, tmp_path):
     import torch
 
-    from converters import torch_model
+    from converters.models import torch_model
     from slim_resnet import arch as arch_lib
 
     # our module has torchvision's names, see tests/converters/test_exchange.py for their classes

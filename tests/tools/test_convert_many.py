@@ -109,7 +109,7 @@ def test_every_artifact_of_tf_115_gives_the_same_arrays(run, net):
 def assert_logits(path, images, expected):
     import torch
 
-    from converters import torch_model
+    from converters.models import torch_model
 
     with torch.inference_mode():
         found = torch_model.load(path)(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
@@ -156,7 +156,7 @@ def test_without_frameworks(sources, without_frameworks, data, tmp_path, target,
         if target == "hdf5":
             ckpt = converters.load_checkpoint(path)
             path = path.with_suffix(".safetensors")
-            converters.export.writer("torch", path)(ckpt)
+            converters.formats.export.writer("torch", path)(ckpt)
         assert_logits(path, recorded["image"], recorded["logits"])
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export, torch_model
+from converters.formats import export
+from converters.models import torch_model
 from slim_resnet.training import network
 
 

@@ -83,7 +83,7 @@ def test_rules_and_what_they_leave(tool, data, tmp_path):
 
 def test_a_converted_file_says_what_it_is(tool, data, tmp_path):
     import converters
-    from converters import export
+    from converters.formats import export
 
     ckpt = converters.load_checkpoint(data / "slim_v2" / "v2")
     export.writer("torch", tmp_path / "net.safetensors")(ckpt)

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from converters.checkpoint import open_checkpoint
+from converters.files.checkpoint import open_checkpoint
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 NET = ("--arch", "resnext_29_8x64d", "--width", "0.0625", "--dataset", "digits", "--dtype",

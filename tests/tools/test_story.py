@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import converters
-from converters import torch_model
-from converters.naming import table
+from converters.models import torch_model
+from converters.models.naming import table
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 

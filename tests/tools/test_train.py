@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import converters
-from converters import export
-from converters.slim_checkpoint import ArrayFile, SlimCheckpoint
+from converters.formats import export
+from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 
 TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
 SHORT = ("--width", "0.25", "--batch-size", "16", "--steps", "12", "--save-every", "4",

@@ -81,7 +81,7 @@ def test_the_curve_is_pytorchs(run, shallow, digits, recipe, tmp_path):
     rows = records.read(tmp_path / records.METRICS)
     ckpt = converters.load_checkpoint(tmp_path, step=0)
     net = converters.to_torch(ckpt).double().train()
-    groups = converters.torch_model.sgd_param_groups(net, recipe.weight_decay)
+    groups = converters.models.torch_model.sgd_param_groups(net, recipe.weight_decay)
     optimizer = torch.optim.SGD(groups, lr=0.0625, momentum=0.875, nesterov=True)
     schedulers = torch.optim.lr_scheduler
     schedule = schedulers.ChainedScheduler(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fuzzing.handmade import message, shape, snappy, table, v1_items, v1_record
 
-from converters.checkpoint import CheckpointError, open_checkpoint
+from converters.files.checkpoint import CheckpointError, open_checkpoint
 
 # -- V1 with Snappy blocks, as slim's published checkpoints have ----------------------------------
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from fuzzing.handmade import snappy
 
-from converters.checkpoint.crc32c import crc32c, masked_crc32c
-from converters.checkpoint.errors import Malformed
-from converters.checkpoint.escapes import unescape
-from converters.checkpoint.snappy import decompress
+from converters.files.checkpoint.crc32c import crc32c, masked_crc32c
+from converters.files.checkpoint.snappy import decompress
+from converters.files.errors import Malformed
+from converters.files.escapes import unescape
 
 
 @pytest.mark.parametrize(

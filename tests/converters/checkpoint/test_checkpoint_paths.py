@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from converters.checkpoint import CheckpointError, open_checkpoint
+from converters.files.checkpoint import CheckpointError, open_checkpoint
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from converters.checkpoint import CheckpointError, open_checkpoint
+from converters.files.checkpoint import CheckpointError, open_checkpoint
 
 FOLDERS = ["slim_v1/v2", "slim_v1/v1", "slim_v1/sharded", "slim_v2/v2", "resnext_cifar"]
 
@@ -120,13 +120,13 @@ def test_reads_without_any_framework(data):
 import sys
 for name in ("tensorflow", "torch", "keras", "google.protobuf", "snappy", "ml_dtypes", "h5py"):
     sys.modules[name] = None
-from converters.checkpoint import open_checkpoint
+from converters.files.checkpoint import open_checkpoint
 for path in sys.argv[1:]:
     weights = open_checkpoint(path, verify=True)
     print(sum(array.size for array in weights.values()))
 print({name.partition(".")[0] for name in sys.modules} & {"tensorflow_core", "absl", "jax"})
 """
-    from converters.checkpoint import errors
+    from converters.files import errors
 
     environment = {**os.environ, "PYTHONPATH": os.path.abspath(errors.__file__ + "/../../..")}
     done = subprocess.run(

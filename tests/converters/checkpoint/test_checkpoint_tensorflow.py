@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.checkpoint import CheckpointError, open_checkpoint
+from converters.files.checkpoint import CheckpointError, open_checkpoint
 
 ARRAYS = {
     "float32": np.linspace(-1, 1, 7, dtype=np.float32),

@@ -19,7 +19,8 @@ class Blocked:
 
 BLOCKED = {"tensorflow", "torch", "keras", "tf_keras", "tf_slim", "ml_dtypes", "flax"}
 sys.meta_path.insert(0, Blocked())
-from converters.sources import graph_facts, graph_for, open_source
+from converters.files import graph_for, open_source
+from converters.graphs import graph_facts
 
 found = {}
 for path in sys.argv[1:]:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from fuzzing.handmade import message
 
-from converters.sources import CheckpointError, graph_facts, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_source
+from converters.graphs import graph_facts
 
 CHECKED = (".npz", ".keras", ".pt")
 FILES = [

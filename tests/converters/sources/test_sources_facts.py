@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.sources import CheckpointError, graph_facts, graph_for
-from converters.sources.facts import NormFact, Window
+from converters.files import CheckpointError, graph_for
+from converters.graphs import graph_facts
+from converters.graphs.facts import NormFact, Window
 
 CASES = [
     ("resnet_v1_18", {}),

@@ -1,4 +1,4 @@
-"""HDF5 and .npz dumps, and the files that converters.export writes, read back exactly."""
+"""HDF5 and .npz dumps, and the files that converters.formats.export writes, read back exactly."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from converters.naming import table
-from converters.sources import CheckpointError, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_source
+from converters.models.naming import table
 
 # File -> whose names it has, and its format.
 EXPORTED = {

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import converters
-from converters.sources import CheckpointError, graph_facts, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_source
+from converters.graphs import graph_facts
 
 KINDS = {
     "v1": "tf-v1",

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from converters.sources import CheckpointError, open_source
+from converters.files import CheckpointError, open_source
 
 
 def refuse(path, message):

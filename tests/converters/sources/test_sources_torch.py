@@ -10,7 +10,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from converters.sources import CheckpointError, open_source
+from converters.files import CheckpointError, open_source
 
 
 @pytest.fixture(params=[True, False], ids=["zip", "before 1.6"])

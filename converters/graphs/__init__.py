@@ -1,0 +1,8 @@
+"""What a TensorFlow 1 graph computes."""
+
+from __future__ import annotations
+
+from converters.graphs.arch_facts import GraphFacts
+from converters.graphs.read_facts import graph_facts
+
+__all__ = ["GraphFacts", "graph_facts"]

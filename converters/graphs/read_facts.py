@@ -1,0 +1,210 @@
+"""From a graph to `GraphFacts`.
+
+Source: TensorFlow's `core/ops/nn_ops.cc` and `array_ops.cc` for the operations, and
+`python/ops/nn_ops.py` (`with_space_to_batch`, `batch_normalization`) for what 1.x makes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from converters.files.errors import Malformed, blame
+from converters.files.graphdef import FORWARDING, MAX_CHAIN, Graph, Node
+from converters.graphs.arch_facts import GraphFacts
+from converters.graphs.decays import moving_average_decays, weight_decays
+from converters.graphs.facts import ConvFact, NormFact, PoolFact, Window
+
+_POOLS = frozenset(("MaxPool", "AvgPool"))
+_PADS = frozenset(("Pad", "PadV2"))
+_FUSED = frozenset(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
+_ADDITIONS = frozenset(("Add", "AddV2"))
+_DEFAULT_EPSILON = 1e-4  # of FusedBatchNorm, left out by strip_default_attrs
+_PADDINGS = frozenset(("SAME", "VALID", "EXPLICIT"))
+# What may lie between a convolution and the pooling that belongs to it, and (the second) what
+# keeps the number of channels as well.
+_AFTER_CONV = FORWARDING | _FUSED | _PADS | {"BiasAdd", "Relu", "Relu6", "Mul"}
+_SAME_CHANNELS = _AFTER_CONV | _POOLS | {"SpaceToBatchND", "BatchToSpaceND"}
+
+_Pads = tuple[tuple[int, int], tuple[int, int]]
+_NO_PADS: _Pads = ((0, 0), (0, 0))
+
+
+def graph_facts(graph: Graph) -> GraphFacts:
+    """Reads what the weights do not tell off a graph.
+
+    Raises:
+        CheckpointError: an operation is damaged, or the graph has no convolution at all.
+    """
+    with blame(graph.path):
+        convs = tuple(_convs(graph))
+        if not convs:
+            where = " outside the functions of TensorFlow 2" if graph.has_functions else ""
+            raise Malformed(
+                f"its graph has no convolution of a variable{where}",
+                "give the graph of a TensorFlow 1.x network",
+            )
+        return GraphFacts(
+            graph.path,
+            convs,
+            tuple(_pools(graph)),
+            tuple(_norms(graph)),
+            tuple(weight_decays(graph)),
+            tuple(moving_average_decays(graph)),
+        )
+
+
+def _convs(graph: Graph) -> Iterator[ConvFact]:
+    for node in graph:
+        weights = graph.parameter(node, 1) if node.op == "Conv2D" else None
+        if weights is None:
+            continue
+        shape = weights.shape
+        if shape is None or len(shape) != 4:
+            raise Malformed(f"the filter {weights.name!r} of its {node.name!r} is not of rank 4")
+        before = graph.source(graph.input(node, 0))
+        rate, pads = node.spatial("dilations"), _own_pads(node)
+        if before and before.op == "SpaceToBatchND":
+            rate, pads = _block_shape(graph, before), _block_pads(graph, before)
+            before = graph.source(graph.input(before, 0))
+        if before and before.op in _PADS and _pad_value(graph, before) == 0:
+            pads = _sum(pads, _pads(graph, before, node))
+        window = Window(shape[:2], node.spatial("strides"), rate, _padding(node), pads)
+        channels = _channels(graph, graph.input(node, 0))
+        groups = channels // shape[2] if channels and shape[2] else None
+        yield ConvFact(node.name, weights.name, window, groups)
+
+
+def _pools(graph: Graph) -> Iterator[PoolFact]:
+    for node in graph:
+        if node.op not in _POOLS:
+            continue
+        before = graph.source(graph.input(node, 0))
+        pads = _own_pads(node)
+        if before and before.op in _PADS:  # whatever its value: see `PoolFact`
+            pads = _sum(pads, _pads(graph, before, node))
+        kernel, stride = node.spatial("ksize"), node.spatial("strides")
+        window = Window(kernel, stride, padding=_padding(node), pads=pads)
+        conv = _upstream(graph, graph.input(node, 0), _AFTER_CONV)
+        weights = graph.parameter(conv, 1) if conv and conv.op == "Conv2D" else None
+        yield PoolFact(node.name, node.op, window, weights.name if weights else None)
+
+
+def _norms(graph: Graph) -> Iterator[NormFact]:
+    for node in graph:
+        if node.op in _FUSED:
+            sources = (graph.parameter(node, index) for index in range(1, 5))
+            yield _norm(node, node.number("epsilon", _DEFAULT_EPSILON), sources)
+        elif node.op == "Rsqrt":  # of variance + epsilon; gamma times that comes next
+            total = graph.source(graph.input(node, 0))
+            if total is None or total.op not in _ADDITIONS:
+                continue
+            epsilon = graph.constant(total, 1)
+            if epsilon is None or epsilon.shape:
+                continue
+            products = [r for r in graph.readers.get(node.name, []) if r.op == "Mul"]
+            sources = [graph.parameter(total, 0)]
+            sources += [graph.parameter(product, i) for product in products for i in range(2)]
+            yield _norm(node, float(str(epsilon)), sources)
+
+
+def _norm(node: Node, epsilon: float, sources: Iterable[Node | None]) -> NormFact:
+    if not 0 <= epsilon < 1:
+        raise Malformed(f"its batch norm {node.name!r} has the absurd epsilon {epsilon}")
+    return NormFact(node.name, epsilon, tuple(source.name for source in sources if source))
+
+
+def _padding(node: Node) -> str:
+    padding = node.text("padding", "")
+    if padding not in _PADDINGS:
+        raise Malformed(f"its operation {node.name!r} has the unknown padding {padding!r}")
+    return "SAME" if padding == "SAME" else "VALID"
+
+
+def _own_pads(node: Node) -> _Pads:
+    """The explicit padding that an operation does itself."""
+    if node.text("padding", "") != "EXPLICIT":
+        return _NO_PADS
+    values = node.integers("explicit_paddings")
+    return _pairs(node, np.reshape(values, (4, 2)) if len(values) == 8 else None, node)
+
+
+def _pads(graph: Graph, pad: Node, node: Node) -> _Pads:
+    """The spatial padding that a Pad does for `node`, in the layout of `node`."""
+    return _pairs(pad, graph.constant(pad, 1), node)
+
+
+def _pairs(node: Node, paddings: np.ndarray | None, layout: Node) -> _Pads:
+    if paddings is None or paddings.shape != (4, 2) or paddings.min() < 0:
+        raise Malformed(f"the paddings of its operation {node.name!r} are no constant of rank 4")
+    height, width = (tuple(paddings[axis].tolist()) for axis in layout.spatial_axes)
+    return height, width
+
+
+def _pad_value(graph: Graph, pad: Node) -> float | None:
+    """The constant that a Pad fills in."""
+    if pad.op == "Pad":
+        return 0
+    value = graph.constant(pad, 2)
+    return float(value) if value is not None and value.size == 1 else None
+
+
+def _block_shape(graph: Graph, node: Node) -> tuple[int, int]:
+    block = graph.constant(node, 1)
+    if block is None or block.shape != (2,) or block.min() < 1:
+        raise Malformed(f"the block shape of its operation {node.name!r} is no constant of rank 2")
+    return int(block[0]), int(block[1])
+
+
+def _block_pads(graph: Graph, node: Node) -> _Pads:
+    """The padding of the convolution in a SpaceToBatchND, from what it pads at the top and left.
+
+    At the bottom and right it pads some more, up to a whole block, which is cropped later. Where
+    the image's size is not known TensorFlow computes its paddings from a constant, [2, 2].
+    """
+    paddings = _constant_upstream(graph, graph.input(node, 2))
+    if paddings is None or paddings.min() < 0:
+        raise Malformed(f"the paddings of its operation {node.name!r} come from no constant")
+    top, left = (int(paddings[axis, 0]) for axis in range(2))
+    return (top, top), (left, left)
+
+
+def _constant_upstream(graph: Graph, node: Node | None) -> np.ndarray | None:
+    """The only integer constant [2, 2] that `node` is computed from, sizes of images left out."""
+    found, seen, stack = [], set(), [node]
+    while stack and len(seen) < MAX_CHAIN:
+        node = stack.pop()
+        if node is None or node.name in seen or node.op == "Shape":
+            continue
+        seen.add(node.name)
+        if node.op == "Const" and node.shape == (2, 2):
+            found.append(node.tensor.small())
+        stack += [graph.input(node, index) for index in range(len(node.inputs))]
+    return found[0] if len(found) == 1 else None
+
+
+def _upstream(graph: Graph, node: Node | None, through: frozenset[str]) -> Node | None:
+    """As `Graph.source`, through the sum that ends a batch norm that is not fused, too."""
+    for _ in range(MAX_CHAIN):
+        node = graph.source(node, through)
+        offset = graph.input(node, 1) if node and node.op in _ADDITIONS else None
+        if offset is None or offset.op != "Sub":
+            return node
+        node = graph.input(node, 0)
+    return None
+
+
+def _channels(graph: Graph, node: Node | None) -> int | None:
+    """Channels of a tensor, from the filter of the convolution that made it."""
+    node = _upstream(graph, node, _SAME_CHANNELS)
+    if node and node.op in _ADDITIONS:
+        node = _upstream(graph, graph.input(node, 1), _SAME_CHANNELS)  # the residual branch
+    weights = graph.parameter(node, 1) if node and node.op == "Conv2D" else None
+    shape = weights.shape if weights else None
+    return shape[3] if shape and len(shape) == 4 else None
+
+
+def _sum(one: _Pads, other: _Pads) -> _Pads:
+    (a, b), (c, d) = np.add(one, other).tolist()
+    return (a, b), (c, d)

@@ -1,0 +1,158 @@
+"""An `Arch` as a functional `keras.Model` of built-in layers, which loads without this project."""
+
+from __future__ import annotations
+
+from converters.models.naming import keras_layer
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import Conv, Norm, Unit
+from slim_resnet.frameworks import require
+
+keras = require("keras")
+layers = keras.layers
+
+_SPATIAL = (
+    layers.AveragePooling2D,
+    layers.Conv2D,
+    layers.GlobalAveragePooling2D,
+    layers.MaxPooling2D,
+    layers.ZeroPadding2D,
+)
+
+
+def build(arch: Arch, dtype: str = "float32"):
+    """The network of `arch`, its weights at Keras's initial values.
+
+    Args:
+        arch: the architecture.
+        dtype: of the weights and the computation.
+
+    Returns:
+        A functional model, images [batch, height, width, 3] -> logits [batch, classes] (without
+        classes: the pooled features [batch, channels]).
+    """
+    return _Builder(arch, dtype).model()
+
+
+def end_point_layers(arch: Arch) -> dict[str, str]:
+    """End point of slim's graph (below the scope) -> the layer of the model whose output it is."""
+    found = {arch.root.scope: _last_layer(arch.root)}
+    for unit in arch.units:
+        for conv in (unit.projection, *unit.convs):
+            if conv:
+                found[conv.scope] = _last_layer(conv)
+        found[unit.scope] = found[f"block{unit.block}"] = _unit_output(unit)
+    if arch.logits:
+        found[arch.logits.scope] = keras_layer(arch.logits.scope)
+    return {name: found[name] for name in arch.end_points}
+
+
+def _last_layer(conv: Conv) -> str:
+    name = keras_layer(conv.scope)
+    if conv.activation:
+        return f"{name}_relu"
+    return f"{name}_BatchNorm" if conv.norm else name
+
+
+def _unit_output(unit: Unit) -> str:
+    return f"{keras_layer(unit.scope)}_{'relu' if unit.activation else 'add'}"
+
+
+class _Builder:
+    """Applies layers one after the other; every layer gets the dtype."""
+
+    def __init__(self, arch: Arch, dtype: str):
+        self.arch = arch
+        self.dtype = dtype
+
+    def _apply(self, layer: type, name: str, net, *args, **kwargs):
+        """`layer` on `net`; images are NHWC whatever Keras is configured to."""
+        if layer in _SPATIAL:
+            kwargs["data_format"] = "channels_last"
+        return layer(*args, name=name, dtype=self.dtype, **kwargs)(net)
+
+    def model(self):
+        arch = self.arch
+        images = keras.Input((None, None, 3), name="images", dtype=self.dtype)
+        net = self._conv(arch.root, images)
+        if arch.has_root_pool:
+            net = self._root_pool(net)
+        for unit in arch.units:
+            net = self._unit(unit, net)
+        if arch.postnorm:
+            net = self._norm_relu(arch.postnorm, net)
+        net = self._apply(layers.GlobalAveragePooling2D, "pool5", net)
+        if arch.logits:
+            name = keras_layer(arch.logits.scope)
+            net = self._apply(layers.Dense, name, net, arch.logits.depth, use_bias=arch.logits.bias)
+        return keras.Model(images, net, name=arch.name)
+
+    def _root_pool(self, net):
+        padding = "same"  # TensorFlow's SAME: bottom and right only where the size is even
+        if self.arch.convention == "torchvision":
+            # Zeros do for minus infinity: the root's ReLU comes before.
+            net = self._apply(layers.ZeroPadding2D, "pool1_pad", net, 1)
+            padding = "valid"
+        return self._apply(layers.MaxPooling2D, "pool1", net, 3, strides=2, padding=padding)
+
+    def _unit(self, unit: Unit, x):
+        name = keras_layer(unit.scope)
+        net = self._norm_relu(unit.preact, x) if unit.preact else x
+        projection = unit.projection
+        shortcut = self._conv(projection, net) if projection else self._identity(unit, x)
+        for conv in unit.convs:
+            net = self._conv(conv, net)
+        net = self._apply(layers.Add, f"{name}_add", [shortcut, net])
+        return self._relu(name, net) if unit.activation else net
+
+    def _identity(self, unit: Unit, x):
+        """The input at the size and depth of the unit's output, without parameters."""
+        name = f"{keras_layer(unit.scope)}_shortcut"
+        if unit.shortcut and unit.shortcut.average:
+            x = self._apply(layers.AveragePooling2D, f"{name}_pool", x, 2, padding="same",
+                            strides=unit.stride)  # fmt: skip
+        elif unit.stride > 1:
+            x = self._apply(layers.MaxPooling2D, f"{name}_pool", x, 1, strides=unit.stride)
+        if unit.shortcut:
+            # No built-in layer pads channels: make them a spatial dimension for a moment.
+            zeros = unit.shortcut.channels
+            x = self._apply(layers.Permute, f"{name}_channels_first", x, (3, 1, 2))
+            x = self._apply(layers.ZeroPadding2D, f"{name}_pad", x, ((zeros, zeros), (0, 0)))
+            x = self._apply(layers.Permute, f"{name}_channels_last", x, (2, 3, 1))
+        return x
+
+    def _conv(self, conv: Conv, net):
+        name = keras_layer(conv.scope)
+        if conv.stride > 1 and conv.padding:
+            net = self._apply(layers.ZeroPadding2D, f"{name}_pad", net, conv.padding)
+        net = self._apply(
+            layers.Conv2D,
+            name,
+            net,
+            conv.depth,
+            conv.kernel,
+            strides=conv.stride,
+            padding="valid" if conv.stride > 1 else "same",
+            dilation_rate=conv.rate,
+            groups=conv.groups,
+            use_bias=conv.bias,
+        )
+        if conv.norm:
+            net = self._norm(f"{name}_BatchNorm", net)
+        return self._relu(name, net) if conv.activation else net
+
+    def _norm_relu(self, norm: Norm, net):
+        name = keras_layer(norm.scope)
+        return self._relu(name, self._norm(name, net))
+
+    def _norm(self, name: str, net):
+        return self._apply(
+            layers.BatchNormalization,
+            name,
+            net,
+            axis=-1,
+            momentum=self.arch.batch_norm_decay,
+            epsilon=self.arch.batch_norm_epsilon,
+        )
+
+    def _relu(self, name: str, net):
+        return self._apply(layers.ReLU, f"{name}_relu", net)

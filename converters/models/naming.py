@@ -1,0 +1,107 @@
+"""THE table: slim variable <-> torch parameter <-> Keras weight, each with a reversible transform.
+
+`table(arch)` is derived from the architecture; loading, saving and every check read it. Torch names
+are torchvision's; Keras layer names are slim's scopes without the name of the unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converters.recognise.transforms import (
+    CONV_TO_DENSE,
+    CONV_TO_LINEAR,
+    HWIO_TO_OIHW,
+    IDENTITY,
+    Transform,
+)
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import UNIT_KINDS, Conv, Norm
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One row: the names of a weight in the three worlds, and slim's layout to the other two.
+
+    `slim` is relative to the network's scope; `keras` is "layer/weight"; `shape` is slim's.
+    """
+
+    slim: str
+    torch: str
+    keras: str
+    shape: tuple[int, ...]
+    trainable: bool
+    to_torch: Transform = IDENTITY
+    to_keras: Transform = IDENTITY
+
+
+# slim's name of a batch norm's variable -> torch's; Keras kept slim's.
+_NORM_TO_TORCH = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+def table(arch: Arch) -> tuple[Weight, ...]:
+    """The weights of `arch`, in the grouped form, in slim's order of creation."""
+    arch = arch.grouped
+    modules = torch_modules(arch)
+    transforms = {layer.scope: _transforms(layer, arch) for layer in arch.layers}
+    rows = []
+    for variable in arch.variables:
+        scope, _, name = variable.name.rpartition("/")
+        if name in _NORM_TO_TORCH:
+            rows.append(
+                Weight(
+                    slim=variable.name,
+                    torch=f"{modules[scope]}.{_NORM_TO_TORCH[name]}",
+                    keras=f"{keras_layer(scope)}/{name}",
+                    shape=variable.shape,
+                    trainable=variable.trainable,
+                )
+            )
+            continue
+        is_bias = name == "biases"
+        to_torch, to_keras = (IDENTITY, IDENTITY) if is_bias else transforms[scope]
+        rows.append(
+            Weight(
+                slim=variable.name,
+                torch=f"{modules[scope]}.{'bias' if is_bias else 'weight'}",
+                keras=f"{keras_layer(scope)}/{'bias' if is_bias else 'kernel'}",
+                shape=variable.shape,
+                trainable=variable.trainable,
+                to_torch=to_torch,
+                to_keras=to_keras,
+            )
+        )
+    return tuple(rows)
+
+
+def _transforms(layer: Conv | Norm, arch: Arch) -> tuple[Transform, Transform]:
+    if layer is arch.logits:
+        return CONV_TO_LINEAR, CONV_TO_DENSE
+    return HWIO_TO_OIHW, IDENTITY
+
+
+def torch_modules(arch: Arch) -> dict[str, str]:
+    """slim scope of a convolution or batch norm -> name of the torch module that holds it."""
+    modules = {"conv1": "conv1", "conv1/BatchNorm": "bn1", "postnorm": "postnorm", "logits": "fc"}
+    for unit in arch.units:
+        prefix = f"layer{unit.block}.{unit.index - 1}"
+        modules[f"{unit.scope}/preact"] = f"{prefix}.preact"
+        modules[f"{unit.scope}/shortcut"] = f"{prefix}.downsample.0"
+        modules[f"{unit.scope}/shortcut/BatchNorm"] = f"{prefix}.downsample.1"
+        for i, conv in enumerate(unit.convs, start=1):
+            modules[conv.scope] = f"{prefix}.conv{i}"
+            modules[f"{conv.scope}/BatchNorm"] = f"{prefix}.bn{i}"
+    return modules
+
+
+def keras_layer(scope: str) -> str:
+    """The Keras layer for a slim scope: block1/unit_2/bottleneck_v1/conv3 -> block1_unit_2_conv3.
+
+    Keras allows no "/" in the name of a layer; the unit's own name says nothing new.
+    """
+    return "_".join(part for part in scope.split("/") if part not in UNIT_KINDS)

@@ -1,0 +1,109 @@
+"""What a converted file says of itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from converters.recognise.recorded import ARCH_KEY
+from slim_resnet.arch.architecture import Arch
+
+if TYPE_CHECKING:  # which reads what is written here
+    from converters.recognise.checkpoint import SlimCheckpoint
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that a checkpoint's variables do not tell, and where it comes from."""
+
+    value: str
+    source: str
+
+
+# What slim's published checkpoints of a family take, by its README and preprocessing code
+# (`vgg_preprocessing.py`, `inception_preprocessing.py`).
+_PREPROCESSING = {
+    "resnet_v1": "RGB, 0 to 255, minus the means 123.68, 116.779, 103.939",
+    "resnet_v2": "RGB, scaled to -1 to 1",
+}
+# By the documentation of its weights (`ImageClassification` presets).
+_TORCHVISION_PREPROCESSING = (
+    "RGB, 0 to 1, minus the means 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225"
+)
+_UNKNOWN = "unknown"
+# `resnet_arg_scope`'s, in tf_slim.nets.resnet_utils.
+_SLIM_WEIGHT_DECAY = "0.0001"
+
+
+def metadata(ckpt: SlimCheckpoint) -> dict[str, str]:
+    """What to write beside the weights.
+
+    The architecture (in the grouped form), the checkpoint's name, its training step, its classes,
+    and `training_facts`, each with its source under the key with `_source` at the end.
+    """
+    found = {ARCH_KEY: ckpt.arch.grouped.to_json(), "source": os.path.basename(ckpt.path)}
+    if ckpt.global_step is not None:
+        found["global_step"] = str(ckpt.global_step)
+    found["classes"] = describe_classes(ckpt.num_classes)
+    for key, fact in training_facts(ckpt).items():
+        found[key], found[f"{key}_source"] = fact.value, fact.source
+    return found
+
+
+def describe_classes(num_classes: int | None) -> str:
+    """The number of classes, and for ImageNet's what class 0 is.
+
+    slim's published resnet_v2 and its Inceptions have 1001, its resnet_v1 1000 (the flag
+    `--labels_offset` of its `eval_image_classifier.py`).
+    """
+    notes = {
+        None: "none: the network ends in the pooled features",
+        1000: "1000; if they are ImageNet's, label i is class i: there is no background class",
+        1001: "1001; if they are ImageNet's, the extra one is class 0, slim's background: "
+        "label i is class i + 1",
+    }
+    return notes.get(num_classes, str(num_classes))
+
+
+def training_facts(ckpt: SlimCheckpoint) -> dict[str, Fact]:
+    """What training and use need besides the weights: "preprocessing", and the two decays.
+
+    The source of a fact says whether it is known (from the graph) or assumed.
+    """
+    return {
+        "preprocessing": _preprocessing(ckpt.arch, ckpt.library),
+        "batch_norm_decay": _batch_norm_decay(ckpt),
+        "weight_decay": _weight_decay(ckpt),
+    }
+
+
+def _preprocessing(arch: Arch, library: str) -> Fact:
+    if library == "torchvision":
+        return Fact(_TORCHVISION_PREPROCESSING, "assumed: torchvision's own weights take it")
+    published = _PREPROCESSING.get(arch.family) if library == "slim" else None
+    if published is None:
+        return Fact(_UNKNOWN, "neither in the checkpoint nor published by slim for this network")
+    if arch.convention == "torchvision":
+        return Fact(_UNKNOWN, f"torchvision's own weights take {_TORCHVISION_PREPROCESSING}")
+    return Fact(published, f"assumed: slim's published {arch.family} checkpoints take it")
+
+
+def _batch_norm_decay(ckpt: SlimCheckpoint) -> Fact:
+    decays = ckpt.facts.moving_average_decays(ckpt.scope) if ckpt.facts else ()
+    if decays:
+        return Fact(_joined(decays), "the graph")
+    return Fact(str(ckpt.arch.batch_norm_decay), "assumed: the network's default")
+
+
+def _weight_decay(ckpt: SlimCheckpoint) -> Fact:
+    decays = ckpt.facts.weight_decays(ckpt.scope) if ckpt.facts else ()
+    if decays:
+        return Fact(_joined(decays), "the graph")
+    if ckpt.library != "slim" or ckpt.arch.has_script_names:
+        return Fact(_UNKNOWN, "not in the checkpoint")
+    return Fact(_SLIM_WEIGHT_DECAY, "assumed: slim's default")
+
+
+def _joined(values: tuple[float, ...]) -> str:
+    return ", ".join(map(str, values))

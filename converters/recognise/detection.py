@@ -1,0 +1,201 @@
+"""What a checkpoint is: from the names and shapes of its variables to an `Arch`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from converters.files.checkpoint import CheckpointError
+from converters.recognise.reading import Shapes, num_classes, readings, scopes
+from slim_resnet import arch as arch_lib
+from slim_resnet.arch.architecture import Arch
+
+# Variables that training leaves beside the model's own, by what they are. A name matches when its
+# last part does.
+AUXILIARY = {
+    "optimizer slots": r"Momentum|Adam(_1)?|RMSProp(_1)?|Adagrad|Ftrl(_1)?|Adadelta(_1)?",
+    "moving averages": r"ExponentialMovingAverage",
+    "zero-debias helpers": r"biased|local_step",
+    "training state": r"global_step|beta[12]_power|learning_rate|is_training",
+}
+# The kinds that hold one array for each of the network's variables, named VARIABLE/SLOT.
+PER_VARIABLE = ("optimizer slots", "moving averages")
+_MOST_SCOPES = 64  # towers and heads are fewer
+_AUXILIARY = {kind: re.compile(pattern) for kind, pattern in AUXILIARY.items()}
+
+
+@dataclass(frozen=True)
+class Detected:
+    """`arch` under the variable scope `scope` ("" when there is none).
+
+    `notes` are what a user should know of the choice, a sentence each.
+    """
+
+    arch: Arch
+    scope: str
+    notes: tuple[str, ...] = ()
+
+
+def auxiliary_kind(name: str) -> str | None:
+    """The kind of training variable (a key of `AUXILIARY`) that `name` is, or None."""
+    last = name.rpartition("/")[2]
+    return next((kind for kind, pattern in _AUXILIARY.items() if pattern.fullmatch(last)), None)
+
+
+def detect(
+    shapes: Shapes,
+    source: str,
+    *,
+    arch: str | Arch | None = None,
+    scope: str | None = None,
+    convention: str | None = None,
+) -> Detected:
+    """Recognises the network in a checkpoint and checks that it is all there.
+
+    Args:
+        shapes: variable name -> shape.
+        source: the checkpoint's path, for errors.
+        arch: the name of a registry entry, or an `Arch`, that it must be; None: found from the
+            shapes, whatever the widths. The number of classes and the form of a named entry are
+            the checkpoint's. Where several networks fit, `NAME:FORM` or `NAME:UNIT` chooses.
+        scope: the network's variable scope; None: the only one that holds a whole network.
+        convention: "slim" (default) or "torchvision"; weights do not tell.
+
+    Returns:
+        The architecture and the scope.
+
+    Raises:
+        CheckpointError: no network, several networks that fit, a variable missing or of another
+            shape.
+        ValueError: `arch` or `convention` is unknown.
+    """
+    candidates = [scope.rstrip("/")] if scope is not None else _find_scopes(shapes, source)
+    found, errors = [], {}
+    for candidate in candidates:
+        try:
+            found += _whole(_below(shapes, candidate), arch, candidate, source)
+        except CheckpointError as error:
+            errors[candidate] = error
+    if not found:
+        raise _nothing_whole(source, errors)
+    if len(found) > 1:
+        raise CheckpointError(_ambiguous(found, source))
+    notes = tuple(f"left out, as {each!r} is no whole network: {e}" for each, e in errors.items())
+    chosen = dataclasses.replace(found[0], notes=notes)
+    if convention is None:
+        return chosen
+    return dataclasses.replace(chosen, arch=chosen.arch.replace(convention=convention))
+
+
+def _find_scopes(shapes: Shapes, source: str) -> list[str]:
+    # Slots and averages may have a scope of their own around the network's.
+    found = scopes({name: shapes[name] for name in shapes if auxiliary_kind(name) is None})
+    if not found:
+        some = ", ".join(list(shapes)[:3]) or "nothing"
+        raise CheckpointError(
+            f"{source}: no slim ResNet in it: no variable is named "
+            f".../block1/unit_1/bottleneck_v1/... or likewise; it holds {some}, ...: write "
+            "--rules for names of your own"
+        )
+    if len(found) > _MOST_SCOPES:
+        raise CheckpointError(
+            f"{source}: {len(found)} scopes hold units of a ResNet: choose one with --scope: "
+            f"{', '.join(map(repr, found[:3]))}, ..."
+        )
+    return found
+
+
+def _below(shapes: Shapes, scope: str) -> Shapes:
+    """The variables below `scope`, without it."""
+    prefix = f"{scope}/" if scope else ""
+    return {name[len(prefix) :]: shape for name, shape in shapes.items() if name.startswith(prefix)}
+
+
+def _whole(inner: Shapes, arch: str | Arch | None, scope: str, source: str) -> list[Detected]:
+    """The networks below a scope of which every variable is there.
+
+    Raises:
+        CheckpointError: there is none; the message names the first variable that is wrong.
+    """
+    where = f"{source}: {scope}" if scope else source
+    if isinstance(arch, Arch):
+        found = [arch]
+    elif arch is None:
+        found = readings(inner, where)
+    else:
+        found = _called(arch, inner, where)
+    errors = [_error(inner, each, scope, source, named=arch is not None) for each in found]
+    whole = [Detected(a, scope) for a, error in zip(found, errors, strict=True) if error is None]
+    if not whole:
+        raise CheckpointError(errors[0])
+    return whole
+
+
+def _called(name: str, inner: Shapes, where: str) -> list[Arch]:
+    """What a user means by --arch: readings of that name, else the registry's entry."""
+    try:
+        found = [arch for arch in readings(inner, where) if name in _labels(arch)]
+    except CheckpointError:
+        found = []
+    return found or [arch_lib.get(name, num_classes=num_classes(inner))]
+
+
+def _labels(arch: Arch) -> tuple[str, ...]:
+    """What --arch may call a network, the shortest first; the last is no other reading's."""
+    ends = ("", f":{arch.form}", f":{arch.unit}", f":{arch.unit}:{arch.form}")
+    return tuple(f"{arch.name}{end}" for end in ends)
+
+
+def _ambiguous(found: list[Detected], source: str) -> str:
+    """All that fits, and the options that choose among it."""
+    listed = []
+    for each in found:
+        others = [o.arch for o in found if o.scope == each.scope and o is not each]
+        taken = {label for other in others for label in _labels(other)}
+        label = next(label for label in _labels(each.arch) if label not in taken)
+        listed.append(f"{each.scope!r}: {label} ({each.arch.describe()})")
+    several = {
+        "--scope": len({each.scope for each in found}) > 1,
+        "--arch": len({each.scope for each in found}) < len(found),
+    }
+    options = " and ".join(option for option, needed in several.items() if needed)
+    return (
+        f"{source}: holds {len(found)} networks, all of them whole: choose one with {options}: "
+        + "; ".join(listed)
+    )
+
+
+def _nothing_whole(source: str, errors: dict[str, CheckpointError]) -> CheckpointError:
+    (scope, first), *others = errors.items()
+    if not others:
+        return first
+    return CheckpointError(
+        f"{source}: holds parts of {len(errors)} networks, none of them whole: choose one with "
+        f"--scope: {', '.join(map(repr, errors))}; of {scope!r}: {first}"
+    )
+
+
+def _error(inner: Shapes, arch: Arch, scope: str, source: str, *, named: bool) -> str | None:
+    """The first variable of `arch` that is not in `inner`, or not in its shape; None if all are."""
+    prefix = f"{scope}/" if scope else ""
+    wrong = next((v for v in arch.variables if inner.get(v.name) != v.shape), None)
+    if wrong is None:
+        return None
+    if named:
+        remedy = f"name the right --arch, or leave it out (detected: {_detected(inner, source)})"
+    else:
+        remedy = "the checkpoint is not whole, or not what it looks like: name its --arch"
+    if wrong.name not in inner:
+        return f"{source}: no variable {prefix}{wrong.name}, which {arch.name} has: {remedy}"
+    return (
+        f"{source}: {prefix}{wrong.name} has shape {list(inner[wrong.name])}, but in {arch.name} "
+        f"it is {list(wrong.shape)}: {remedy}"
+    )
+
+
+def _detected(inner: Shapes, source: str) -> str:
+    try:
+        return " or ".join(arch.describe() for arch in readings(inner, source))
+    except CheckpointError:
+        return "nothing known"

@@ -1,0 +1,35 @@
+"""Changes of layout between slim's arrays and others': values move and never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A change of layout that moves values and never changes them.
+
+    First the two spatial dimensions of a 1x1 kernel are dropped if `squeeze`, then the axes are
+    permuted; `inverse` undoes both, bit for bit.
+    """
+
+    permutation: tuple[int, ...] | None = None
+    squeeze: bool = False
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        if self.squeeze:
+            array = array.reshape(array.shape[2:])
+        return array if self.permutation is None else array.transpose(self.permutation)
+
+    def inverse(self, array: np.ndarray) -> np.ndarray:
+        if self.permutation is not None:
+            array = array.transpose(np.argsort(self.permutation))
+        return array.reshape(1, 1, *array.shape) if self.squeeze else array
+
+
+IDENTITY = Transform()
+HWIO_TO_OIHW = Transform(permutation=(3, 2, 0, 1))
+CONV_TO_LINEAR = Transform(squeeze=True, permutation=(1, 0))  # [1, 1, in, out] -> [out, in]
+CONV_TO_DENSE = Transform(squeeze=True)  # [1, 1, in, out] -> [in, out]
