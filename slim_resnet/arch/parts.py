@@ -4,31 +4,134 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONVENTIONS = ("slim", "torchvision")
 FORMS = ("grouped", "concat", "branches")
+
+# How a convolution is padded. "symmetric": (kernel - 1) // 2 pixels before it and the rest behind,
+# whatever the stride, which is slim's `conv2d_same`; "same": TensorFlow's SAME, which goes by the
+# image's size; "valid": not at all.
+PADDINGS = ("symmetric", "same", "valid")
+
+# The max pool after the root convolution, 3x3 of stride 2. "same": TensorFlow's SAME (an even size
+# is padded at the bottom and right only); "symmetric": a pixel of minus infinity on every side, as
+# torchvision; "zeros": a pixel of zeros, which differs from that where its input may be negative.
+ROOT_POOLS = ("same", "symmetric", "zeros", "valid", "none")
+
+# Where a block's stride sits.
+STRIDE_UNITS = ("last", "first")
+
+# Names for two sets of facts. Stride in a block's last unit and a SAME root pool are slim's, stride
+# in its first unit and a symmetric root pool torchvision's.
+CONVENTIONS = {
+    "slim": {"stride_unit": "last", "root_pool": "same"},
+    "torchvision": {"stride_unit": "first", "root_pool": "symmetric"},
+}
+CUSTOM = "custom"  # what no convention, and no stem, is the name of
+
+ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "swish",
+    "sigmoid",
+    "tanh",
+    "none",
+)
+LEAKY_SLOPE = 0.2  # tf.nn.leaky_relu's default
+RESIDUAL_BOUND = 6.0  # of `use_bounded_activations`
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An element of `ACTIVATIONS`; `slope` below zero is for leaky_relu only, else 0.
+
+    TensorFlow keeps a slope as float32, whatever the type of its input.
+    """
+
+    name: str = "relu"
+    slope: float = 0.0
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it gives nothing below zero, so that zeros do for minus infinity in a pool."""
+        return self.name in ("relu", "relu6", "sigmoid")
+
+    def __str__(self) -> str:
+        return f"{self.name} (slope {self.slope:g})" if self.name == "leaky_relu" else self.name
+
+
+RELU, RELU6 = Activation("relu"), Activation("relu6")
+
+
+@dataclass(frozen=True)
+class RootBlock:
+    """The root convolution and the max pool after it; the defaults are slim's.
+
+    Attributes:
+        depth: output channels.
+        kernel: height and width of the kernel.
+        stride: of the convolution.
+        padding: of the convolution, one of `PADDINGS`.
+        pool: one of `ROOT_POOLS`.
+        bias: whether the convolution has biases besides its batch norm; None: as other convolutions.
+    """
+
+    depth: int = 64
+    kernel: int = 7
+    stride: int = 2
+    padding: str = "symmetric"
+    pool: str = "same"
+    bias: bool | None = None
+
+    @property
+    def total_stride(self) -> int:
+        """Input to output resolution."""
+        return self.stride * (1 if self.pool == "none" else 2)
+
+
+# Names for two sets of its facts, with slim's pool.
+STEMS = {"imagenet": RootBlock(), "cifar": RootBlock(kernel=3, stride=1, pool="none")}
+
+
+def make_activation(name: str, slope: float = LEAKY_SLOPE) -> Activation | None:
+    """The activation called `name`; None for "none"."""
+    if name == "none":
+        return None
+    return Activation(name, slope if name == "leaky_relu" else 0.0)
 
 
 @dataclass(frozen=True)
 class Stage:
     """A block of residual units of one width.
 
-    `stride` sits in the block's last unit in the `slim` convention, in its first unit in the
-    `torchvision` convention. `depth_bottleneck` is the whole width of the 3x3 convolution, all
-    groups together.
+    `stride` sits in the block's last or first unit, see `Arch.stride_unit`. `depth_bottleneck` is
+    the whole width of the 3x3 convolution, all groups together. `unit_rates` multiply the rate of
+    atrous convolution, one for each unit (DeepLab's multi-grid); (): all 1.
     """
 
     num_units: int
     depth: int
     depth_bottleneck: int
     stride: int
+    unit_rates: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.unit_rates and len(self.unit_rates) != self.num_units:
+            raise ValueError(
+                f"{len(self.unit_rates)} unit_rates {self.unit_rates} for {self.num_units} units: "
+                "give one a unit"
+            )
+        if set(self.unit_rates) == {1}:
+            object.__setattr__(self, "unit_rates", ())
 
 
 @dataclass(frozen=True)
 class Conv:
     """A convolution and what follows it; `scope` is relative to the network's scope.
 
-    `norm`: a batch norm follows, in the scope BatchNorm below. Every kernel is odd, so the padding
-    of slim's `conv2d_same` is symmetric: `padding` pixels on each side, for any stride.
+    Biases come first, then a batch norm in the scope BatchNorm below, then the activation.
+    `padding` is one of `PADDINGS`. `dense`: a fully connected layer, with weights of rank 2.
     """
 
     scope: str
@@ -40,24 +143,41 @@ class Conv:
     groups: int = 1
     norm: bool = True
     bias: bool = False
-    activation: bool = True
+    activation: Activation | None = RELU
+    padding: str = "symmetric"
+    dense: bool = False
 
     @property
-    def padding(self) -> int:
-        return self.rate * (self.kernel - 1) // 2
+    def pads(self) -> tuple[int, int] | None:
+        """Pixels of padding before and behind, in height and in width; None: as the size asks."""
+        total = self.rate * (self.kernel - 1)
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding == "same" and self.stride > 1 and total:
+            return None
+        return total // 2, total - total // 2
+
+    def output_size(self, size: int) -> int:
+        """Height or width of the output for an input of `size`."""
+        if self.padding == "valid":
+            size -= self.rate * (self.kernel - 1)
+        return -(-size // self.stride)
 
     @property
-    def weights_shape(self) -> tuple[int, int, int, int]:
-        """[kernel, kernel, depth_in / groups, depth], as TensorFlow lays it out (HWIO)."""
+    def weights_shape(self) -> tuple[int, ...]:
+        """As TensorFlow lays it out: HWIO, [kernel, kernel, depth_in / groups, depth], or IO."""
+        if self.dense:
+            return (self.depth_in, self.depth)
         return (self.kernel, self.kernel, self.depth_in // self.groups, self.depth)
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A batch norm and ReLU that stand by themselves, as in the pre-activation nets (v2)."""
+    """A batch norm and activation that stand by themselves, as in pre-activation nets (v2)."""
 
     scope: str
     depth: int
+    activation: Activation | None = RELU
 
 
 @dataclass(frozen=True)
@@ -78,7 +198,8 @@ class Unit:
     """A residual unit: `convs` in order, added to `shortcut` (None: the input, subsampled).
 
     With `preact`, convs and a projection shortcut read its output, the identity reads the input.
-    `activation`: a ReLU follows the sum.
+    `bound`: the residual is clipped to -bound ... bound before the sum. `activation` follows the
+    sum.
     """
 
     scope: str
@@ -88,7 +209,8 @@ class Unit:
     preact: Norm | None
     shortcut: Conv | Pad | None
     convs: tuple[Conv, ...]
-    activation: bool
+    activation: Activation | None
+    bound: float | None = None
 
     @property
     def layers(self) -> tuple[Conv | Norm, ...]:
@@ -105,7 +227,8 @@ class Unit:
 class UnitKind:
     """How a residual unit is made.
 
-    `convs` are (name, kernel); the one called `strided` carries the stride.
+    `convs` are (name, kernel); the one called `strided` carries the stride, unless the Arch says
+    otherwise.
     """
 
     convs: tuple[tuple[str, int], ...]
@@ -126,6 +249,21 @@ UNIT_KINDS = {
 
 
 @dataclass(frozen=True)
+class UnitOptions:
+    """How a residual unit computes, as far as its widths do not tell; the defaults are slim's.
+
+    Attributes:
+        stride_conv: the convolution that carries the unit's stride; None: its kind's own.
+        padding: of a strided 3x3 convolution, "symmetric" or "same".
+        activation: after the sum; in pre-activation units, of the pre-activation.
+    """
+
+    stride_conv: str | None = None
+    padding: str = "symmetric"
+    activation: Activation | None = RELU
+
+
+@dataclass(frozen=True)
 class Variable:
     """A variable of the graph: its name below the network's scope, and its shape.
 
@@ -142,14 +280,19 @@ class Variable:
 
 def check_convention(convention: str) -> None:
     """Raises ValueError unless `convention` is one of `CONVENTIONS`."""
-    if convention not in CONVENTIONS:
-        raise ValueError(f"unknown convention {convention!r}: use {' or '.join(CONVENTIONS)}")
+    check_choice("convention", convention, tuple(CONVENTIONS))
 
 
 def check_form(form: str) -> None:
     """Raises ValueError unless `form` is one of `FORMS`."""
     if form not in FORMS:
         raise ValueError(f"unknown form {form!r} of a ResNeXt unit: use {', '.join(FORMS)}")
+
+
+def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Raises ValueError unless `value` is one of `known`."""
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}: use {' or '.join(known)}")
 
 
 def check_cardinality(depth: int, cardinality: int) -> None:
@@ -161,11 +304,10 @@ def check_cardinality(depth: int, cardinality: int) -> None:
         )
 
 
-def unit_strides(num_units: int, stride: int, convention: str) -> tuple[int, ...]:
-    """The stride of each of a block's units: `stride` is the last one's, or torchvision's first."""
-    check_convention(convention)
+def unit_strides(num_units: int, stride: int, stride_unit: str) -> tuple[int, ...]:
+    """The stride of each of a block's units: `stride` is the last one's, or the first one's."""
     rest = (1,) * (num_units - 1)
-    return (*rest, stride) if convention == "slim" else (stride, *rest)
+    return (*rest, stride) if stride_unit == "last" else (stride, *rest)
 
 
 def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:

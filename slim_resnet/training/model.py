@@ -132,7 +132,7 @@ def _clones(arch: Arch, images, count: int, layers: dict):
 
 def _is_script(arch: Arch) -> bool:
     """Whether weight decay is not in the layers: the CIFAR script adds it to the loss itself."""
-    return arch.family == "resnext_cifar"
+    return arch.traits.weight_decay_in_loss
 
 
 def _losses(arch: Arch, recipe: Recipe, logits, labels):

@@ -97,7 +97,7 @@ def test_output_stride_turns_strides_into_rates():
     arch = arch_lib.get("resnet_v1_50", output_stride=8)
     rates = {u.block: [c.rate for c in u.convs] for u in arch.units}
     assert rates == {1: [1, 1, 1], 2: [1, 1, 1], 3: [1, 2, 1], 4: [1, 4, 1]}
-    assert arch.units[-1].convs[1].padding == 4
+    assert arch.units[-1].convs[1].pads == (4, 4)
     with pytest.raises(ValueError, match="output_stride 12 cannot be reached"):
         arch_lib.get("resnet_v1_50", output_stride=12).units  # noqa: B018
 

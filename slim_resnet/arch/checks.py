@@ -1,0 +1,60 @@
+"""Which values the fields of an `Arch` have, and which of them go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slim_resnet.arch.parts import (
+    ACTIVATIONS,
+    PADDINGS,
+    ROOT_POOLS,
+    STRIDE_UNITS,
+    check_cardinality,
+    check_choice,
+    check_form,
+)
+
+if TYPE_CHECKING:
+    from slim_resnet.arch.architecture import Arch
+
+# Field of an Arch -> its values.
+CHOICES = {
+    "root_padding": PADDINGS,
+    "root_pool": ROOT_POOLS,
+    "stride_unit": STRIDE_UNITS,
+    "conv_padding": ("symmetric", "same"),
+    "shortcut": ("projection", "pad", "average_pad"),
+    "activation": ACTIVATIONS,
+    "unit_activation": ACTIVATIONS,
+    "conv_bias": ("none", "root", "units", "all"),
+    "logits_layer": ("conv", "dense"),
+}
+
+
+def check(arch: Arch) -> None:
+    """Raises ValueError for values that a field does not have, or that do not go together."""
+    check_form(arch.form)
+    for field, known in CHOICES.items():
+        check_choice(field, getattr(arch, field), known)
+    check_choice("stride_conv", arch.stride_conv, tuple(name for name, _ in arch.kind.convs))
+    if arch.form != "grouped" and arch.cardinality == 1:
+        raise ValueError(f"{arch.name}: only a ResNeXt unit has the form {arch.form!r}")
+    if arch.use_bounded_activations and arch.unit != "bottleneck_v1":
+        raise ValueError(f"{arch.name}: only bottleneck_v1 has use_bounded_activations")
+    if arch.logits_layer == "dense" and not arch.global_pool:
+        raise ValueError(f"{arch.name}: logits of a map are a convolution, not dense")
+    for stage in arch.stages:
+        check_cardinality(stage.depth_bottleneck, arch.cardinality)
+    _check_family(arch)
+
+
+def _check_family(arch: Arch) -> None:
+    traits = arch.traits
+    check_choice(f"unit of {arch.family}", arch.unit, tuple(traits.unit_fns))
+    if arch.form not in traits.forms:
+        raise ValueError(
+            f"{arch.family} has no form {arch.form!r}: use {' or '.join(traits.forms)}"
+        )
+    for field, value in traits.fixed.items():
+        if getattr(arch, field) != value:
+            raise ValueError(f"{arch.family}: its {field} is always {value!r}")
