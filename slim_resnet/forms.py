@@ -21,9 +21,9 @@ def residual(
     cardinality=1,
     form="grouped",
     *,
-    first=None,
     last=None,
-    strided="conv2",
+    stride_conv="conv2",
+    padding="symmetric",
 ):
     """1x1, 3x3 in `cardinality` groups, 1x1: a bottleneck unit without its shortcut.
 
@@ -31,13 +31,13 @@ def residual(
         inputs: a tensor [batch, height, width, channels].
         depth: channels of the output.
         depth_bottleneck: channels of the 3x3 convolution, all groups together.
-        stride: the stride of the convolution called `strided`.
+        stride: the stride of the convolution called `stride_conv`.
         rate: the rate of atrous convolution of the 3x3.
         cardinality: the number of groups or branches.
         form: "grouped", "concat" or "branches".
-        first: keywords of `slim.conv2d` for conv1.
         last: keywords of `slim.conv2d` for conv3.
-        strided: "conv2", or "conv1" as in the CIFAR script.
+        stride_conv: conv2, or e.g. conv1 as in the CIFAR script and in Caffe's ResNets.
+        padding: of conv2, see `resnet_utils.conv2d_same`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
@@ -47,17 +47,17 @@ def residual(
     """
     check_form(form)
     check_cardinality(depth_bottleneck, cardinality)
-    first, last = first or {}, last or {}
-    strides = {"conv1": 1, "conv2": 1, strided: stride}
+    last = last or {}
+    strides = {"conv1": 1, "conv2": 1, "conv3": 1, stride_conv: stride}
 
     def transform(width, groups):
-        net = slim.conv2d(inputs, width, [1, 1], stride=strides["conv1"], scope="conv1", **first)
+        net = slim.conv2d(inputs, width, [1, 1], stride=strides["conv1"], scope="conv1")
         return resnet_utils.conv2d_same(
-            net, width, 3, strides["conv2"], rate=rate, scope="conv2", groups=groups
+            net, width, 3, strides["conv2"], rate, "conv2", groups=groups, padding=padding
         )
 
     def project(net, **kwargs):
-        return slim.conv2d(net, depth, [1, 1], stride=1, scope="conv3", **kwargs)
+        return slim.conv2d(net, depth, [1, 1], stride=strides["conv3"], scope="conv3", **kwargs)
 
     if form == "grouped" or cardinality == 1:
         return project(transform(depth_bottleneck, cardinality), **last)

@@ -6,8 +6,17 @@ of a family of it, `network_fn` the function of a registry entry.
 
 from __future__ import annotations
 
+import dataclasses
+
 from slim_resnet import resnet_utils
-from slim_resnet.arch.parts import check_convention
+from slim_resnet.arch.parts import (
+    CONVENTIONS,
+    ROOT_POOLS,
+    STEMS,
+    RootBlock,
+    check_choice,
+    check_convention,
+)
 from slim_resnet.compat import slim, tf
 
 
@@ -30,8 +39,16 @@ def generate(
     root_depth=64,
     convention="slim",
     stem="imagenet",
+    root=None,
+    preactivation_fn=tf.nn.relu,
+    logits_layer="conv",
+    logits_bias=True,
 ):
-    """The generator behind every family: `unit_fns` collect end points, `preactivation` is v2."""
+    """The generator behind every family: `unit_fns` collect end points, `preactivation` is v2.
+
+    `root` is an `arch.parts.RootBlock`, else it is made of `root_depth`, `convention` and `stem`.
+    """
+    root = root or _root_block(stem, root_depth, convention)
     with tf.variable_scope(scope, default_scope, [inputs], reuse=reuse) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         collectors = [slim.conv2d, resnet_utils.stack_blocks_dense, *unit_fns]
@@ -40,18 +57,9 @@ def generate(
             slim.arg_scope([slim.batch_norm], is_training=is_training),
         ):
             net = inputs
-            if include_root_block and stem == "imagenet":
-                if output_stride is not None:
-                    if output_stride % 4 != 0:
-                        raise ValueError("The output_stride needs to be a multiple of 4.")
-                    output_stride //= 4
-                # In v2 the first unit normalises and activates, and a norm closes the last one.
-                plain = {"activation_fn": None, "normalizer_fn": None} if preactivation else {}
-                with slim.arg_scope([slim.conv2d], **plain):
-                    net = resnet_utils.conv2d_same(net, root_depth, 7, stride=2, scope="conv1")
-                net = root_pool(net, convention)
-            elif include_root_block:
-                net = resnet_utils.conv2d_same(net, root_depth, 3, stride=1, scope="conv1")
+            if include_root_block:
+                output_stride = _inner_stride(output_stride, root.total_stride)
+                net = root_block(net, root, preactivation)
             net = resnet_utils.stack_blocks_dense(
                 net,
                 blocks,
@@ -59,41 +67,93 @@ def generate(
                 store_non_strided_activations=store_non_strided_activations,
             )
             if preactivation:
-                net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope="postnorm")
+                net = slim.batch_norm(net, activation_fn=preactivation_fn, scope="postnorm")
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
             if num_classes is not None:
-                net = slim.conv2d(
-                    net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="logits"
-                )
+                net = _logits(net, num_classes, logits_layer, logits_bias, end_points_collection)
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
             if num_classes is not None:
-                if spatial_squeeze:
+                if spatial_squeeze and net.shape.rank == 4:
                     net = tf.squeeze(net, [1, 2], name="SpatialSqueeze")
                     end_points[sc.name + "/spatial_squeeze"] = net
                 end_points["predictions"] = slim.softmax(net, scope="predictions")
             return net, end_points
 
 
-def root_pool(net, convention="slim"):
+def _root_block(stem, depth, convention) -> RootBlock:
+    check_convention(convention)
+    root = dataclasses.replace(STEMS[stem], depth=depth)
+    if root.pool == "none":
+        return root
+    return dataclasses.replace(root, pool=CONVENTIONS[convention]["root_pool"])
+
+
+def _inner_stride(output_stride, root_stride):
+    """The output stride that is left to the blocks."""
+    if output_stride is None:
+        return None
+    if output_stride % root_stride != 0:
+        raise ValueError(f"The output_stride needs to be a multiple of {root_stride}.")
+    return output_stride // root_stride
+
+
+def root_block(net, root, preactivation=False):
+    """The root convolution and the max pool after it.
+
+    Args:
+        net: a tensor [batch, height, width, channels].
+        root: an `arch.parts.RootBlock`.
+        preactivation: whether the first unit normalises and activates (v2).
+
+    Returns:
+        A tensor [batch, height / total stride, width / total stride, root.depth], rounded up.
+    """
+    if preactivation:
+        settings = {"activation_fn": None, "normalizer_fn": None}
+    elif root.bias is None:
+        settings = {}
+    else:
+        norm = resnet_utils.bias_and_batch_norm if root.bias else slim.batch_norm
+        settings = {"normalizer_fn": norm}
+    with slim.arg_scope([slim.conv2d], **settings):
+        net = resnet_utils.conv2d_same(
+            net, root.depth, root.kernel, root.stride, scope="conv1", padding=root.padding
+        )
+    return root_pool(net, root.pool)
+
+
+def root_pool(net, kind="same"):
     """The 3x3 max pool of stride 2 after the root convolution.
 
     Args:
-        net: a tensor [batch, height, width, channels], not negative in the torchvision convention.
-        convention: "slim" pads as TensorFlow's SAME does (an even size at the bottom and right
-            only), "torchvision" one pixel on every side.
+        net: a tensor [batch, height, width, channels].
+        kind: one of `arch.parts.ROOT_POOLS`.
 
     Returns:
-        A tensor [batch, ceil(height / 2), ceil(width / 2), channels].
+        A tensor [batch, ceil(height / 2), ceil(width / 2), channels] ("valid": smaller).
 
     Raises:
-        ValueError: there is no such convention.
+        ValueError: there is no such kind.
     """
-    check_convention(convention)
-    if convention == "slim":
-        return slim.max_pool2d(net, [3, 3], stride=2, scope="pool1")
-    net = tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=net.dtype.min)
-    return slim.max_pool2d(net, [3, 3], stride=2, padding="VALID", scope="pool1")
+    check_choice("root pool", kind, ROOT_POOLS)
+    if kind == "none":
+        return net
+    if kind in ("symmetric", "zeros"):
+        value = net.dtype.min if kind == "symmetric" else 0
+        net = tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=value)
+    padding = "SAME" if kind == "same" else "VALID"
+    return slim.max_pool2d(net, [3, 3], stride=2, padding=padding, scope="pool1")
+
+
+def _logits(net, num_classes, layer, has_bias, outputs_collections):
+    biases = {} if has_bias else {"biases_initializer": None}
+    plain = {"activation_fn": None, "normalizer_fn": None, "scope": "logits", **biases}
+    if layer == "conv":
+        return slim.conv2d(net, num_classes, [1, 1], **plain)
+    net = tf.squeeze(net, [1, 2], name="pool5/squeezed")
+    plain["outputs_collections"] = outputs_collections
+    return slim.fully_connected(net, num_classes, **plain)
 
 
 def generator_fn(name, module, unit_fns, doc, default_image_size=224, **fixed):

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from dataclasses import dataclass
 
-from slim_resnet import (
-    resnet_cifar,
-    resnet_utils,
-    resnet_v1,
-    resnet_v2,
-    resnext_cifar,
-    resnext_v1,
-    resnext_v2,
-)
+from slim_resnet import resnet_utils
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
-
-_GENERATORS = {
-    "resnet_v1": resnet_v1.resnet_v1,
-    "resnet_v2": resnet_v2.resnet_v2,
-    "resnext_v1": resnext_v1.resnext_v1,
-    "resnext_v2": resnext_v2.resnext_v2,
-    "resnet_cifar": resnet_cifar.resnet_cifar,
-    "resnext_29": resnext_cifar.resnext_29,
-}
-
-# (kind of unit, whether it has a cardinality) -> the function that builds it
-_UNITS = {
-    ("basic_v1", False): resnet_v1.basic,
-    ("bottleneck_v1", False): resnet_v1.bottleneck,
-    ("bottleneck_v1", True): resnext_v1.bottleneck,
-    ("bottleneck_v2", False): resnet_v2.bottleneck,
-    ("bottleneck_v2", True): resnext_v2.bottleneck,
-}
+from slim_resnet.layers import activation_fn
 
 
 def build(
@@ -45,19 +21,19 @@ def build(
     *,
     scope: str | None = None,
     reuse=None,
-    global_pool: bool = True,
+    global_pool: bool | None = None,
     **arg_scope,
 ):
-    """Builds `arch` under slim's `resnet_arg_scope` (the CIFAR script's net: under its own).
+    """Builds `arch` under its family's arg scope, slim's `resnet_arg_scope` for most.
 
     Args:
         arch: the architecture.
-        images: a tensor [batch, height, width, 3], float32 or float64 (then without fused batch
-            norm, which has no float64).
+        images: a tensor [batch, height, width, channels], float32 or float64 (then without fused
+            batch norm, which has no float64).
         is_training: whether batch norms use the batch's statistics.
         scope: the variable scope; None: the name of the architecture (the script's net: none).
         reuse: whether to reuse the scope's variables.
-        global_pool: False keeps the spatial dimensions, for dense prediction.
+        global_pool: False keeps the spatial dimensions, for dense prediction; None: as `arch` says.
         **arg_scope: more arguments of the arg scope.
 
     Returns:
@@ -65,54 +41,72 @@ def build(
         end_points: a dict; keys are the names in `arch.end_points` below the scope (None: below
             the name of the architecture).
     """
-    arg_scope.setdefault("batch_norm_epsilon", arch.batch_norm_epsilon)
-    arg_scope.setdefault("batch_norm_decay", arch.batch_norm_decay)
+    traits = arch.traits
+    global_pool = arch.global_pool if global_pool is None else global_pool
     fused = False if images.dtype == tf.float64 else None
-    if arch.family == "resnext_cifar":
-        return _build_script(arch, images, is_training, scope, reuse, fused=fused, **arg_scope)
-    unit_args = (
-        {} if arch.cardinality == 1 else {"cardinality": arch.cardinality, "form": arch.form}
-    )
-    if arch.shortcut != "projection":
-        unit_args["shortcut"] = arch.shortcut
+    settings = _load(traits.arg_scope)(**{**_arg_scope(arch), **arg_scope})
     with (
         identity_equality(),
-        slim.arg_scope(resnet_utils.resnet_arg_scope(**arg_scope)),
+        slim.arg_scope(settings),
         slim.arg_scope([slim.batch_norm], fused=fused),
     ):
-        return _GENERATORS[arch.family](
-            images,
-            resnet_utils.arch_blocks(arch, _UNITS[arch.unit, arch.cardinality > 1], **unit_args),
-            arch.num_classes,
-            is_training,
-            global_pool,
-            arch.output_stride,
-            reuse=reuse,
-            scope=variable_scope(arch, scope),
-            root_depth=arch.root_depth,
-            convention=arch.convention,
+        return _load(traits.builder)(
+            arch, images, is_training, variable_scope(arch, scope), reuse, global_pool
         )
 
 
-def _build_script(arch, images, is_training, scope, reuse, **arg_scope):
-    scope = variable_scope(arch, scope)
-    with (
-        identity_equality(),
-        slim.arg_scope(resnext_cifar.resnext_cifar_arg_scope(**arg_scope)),
-    ):
-        net, end_points = resnext_cifar.resnext_cifar(
-            images, is_training=is_training, reuse=reuse, scope=scope, arch=arch
-        )
-    if scope and arch.has_script_names:  # one scope, as for every other network
-        end_points = {
-            name.replace(f"{scope}/{arch.name}/", f"{scope}/", 1): value
-            for name, value in end_points.items()
-        }
-    return net, end_points
+def _arg_scope(arch: Arch) -> dict:
+    """The arguments of an arg scope that differ from slim's, as the families' own take them."""
+    settings = {
+        "activation_fn": (activation_fn(arch.conv_activation), tf.nn.relu),
+        "use_batch_norm": (arch.use_batch_norm, True),
+        "batch_norm_scale": (arch.batch_norm_scale, True),
+        "batch_norm_center": (arch.batch_norm_center, True),
+        "conv_bias": (arch.conv_bias in ("units", "all"), False),
+    }
+    found = {name: value for name, (value, default) in settings.items() if value != default}
+    found["batch_norm_epsilon"] = arch.batch_norm_epsilon
+    found["batch_norm_decay"] = arch.batch_norm_decay
+    return found
+
+
+def build_blocks(arch: Arch, images, is_training, scope, reuse, global_pool):
+    """What `build` calls for a family whose generator takes a list of blocks."""
+    unit_args = {}
+    if "cardinality" not in arch.traits.fixed:
+        unit_args = {"cardinality": arch.cardinality, "form": arch.form}
+    if arch.shortcut != "projection":
+        unit_args["shortcut"] = arch.shortcut
+    if arch.use_bounded_activations:
+        unit_args["use_bounded_activations"] = True
+    more = {}
+    if arch.kind.preact:
+        more["preactivation_fn"] = activation_fn(arch.unit_options.activation)
+    return _load(arch.traits.generator)(
+        images,
+        resnet_utils.arch_blocks(arch, _load(arch.traits.unit_fns[arch.unit]), **unit_args),
+        arch.num_classes,
+        is_training,
+        global_pool,
+        arch.output_stride,
+        arch.root_block,
+        reuse=reuse,
+        scope=scope,
+        root=arch.root_options,
+        logits_layer=arch.logits_layer,
+        logits_bias=arch.logits_bias,
+        **more,
+    )
+
+
+def _load(name: str):
+    """The function that a family names "module:function"."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(f"slim_resnet.{module}"), function)
 
 
 def variable_scope(arch: Arch, scope: str | None) -> str | None:
-    """The variable scope that `build` opens: the CIFAR script's net has none of its own."""
+    """The variable scope that `build` opens: a script's net has none of its own."""
     return scope or (None if arch.has_script_names else arch.name)
 
 

@@ -1,4 +1,7 @@
-"""What slim lacks: a grouped `conv2d` that obeys `slim.arg_scope`, and its gradient everywhere."""
+"""What slim lacks: a grouped `conv2d` that obeys `slim.arg_scope`, and its gradient everywhere.
+
+And activations by their names in `slim_resnet.arch.parts.ACTIVATIONS`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,27 @@ from slim_resnet.arch.parts import check_cardinality
 from slim_resnet.compat import slim, tf
 
 _GRADIENT = "SlimGroupedConv2D"
+
+_ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "leaky_relu": tf.nn.leaky_relu,
+    "elu": tf.nn.elu,
+    "selu": tf.nn.selu,
+    "swish": tf.nn.swish,
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+}
+
+
+def activation_fn(activation):
+    """TensorFlow's function for an `arch.Activation`; None for None."""
+    if activation is None:
+        return None
+    function = _ACTIVATIONS[activation.name]
+    if activation.name == "leaky_relu":
+        return functools.partial(function, alpha=activation.slope)
+    return function
 
 
 def grouped_conv2d(inputs, num_outputs, kernel_size, groups, **kwargs):

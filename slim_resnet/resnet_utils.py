@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import inspect
 
-from slim_resnet.arch.parts import unit_strides
+from slim_resnet.arch.parts import CONVENTIONS, UnitOptions, check_convention, unit_strides
 from slim_resnet.compat import slim, tf
 from slim_resnet.layers import grouped_conv2d
 
@@ -41,17 +41,27 @@ def stage_block(scope, unit_fn, stage, convention="slim", **unit_args):
     Returns:
         A `Block` with one dict per unit.
     """
-    strides = unit_strides(stage.num_units, stage.stride, convention)
-    width = {"depth": stage.depth, "depth_bottleneck": stage.depth_bottleneck}
-    return Block(scope, unit_fn, [{**width, "stride": stride, **unit_args} for stride in strides])
+    check_convention(convention)
+    return _block(scope, unit_fn, stage, CONVENTIONS[convention]["stride_unit"], unit_args)
 
 
 def arch_blocks(arch, unit_fn, **unit_args):
     """The `Block`s of an `Arch`, named block1, block2, ..."""
+    if arch.unit_options != UnitOptions():
+        unit_args["options"] = arch.unit_options
     return [
-        stage_block(f"block{i}", unit_fn, stage, arch.convention, **unit_args)
+        _block(f"block{i}", unit_fn, stage, arch.stride_unit, unit_args)
         for i, stage in enumerate(arch.stages, start=1)
     ]
+
+
+def _block(scope, unit_fn, stage, stride_unit, unit_args) -> Block:
+    args = {"depth": stage.depth, "depth_bottleneck": stage.depth_bottleneck, **unit_args}
+    strides = unit_strides(stage.num_units, stage.stride, stride_unit)
+    units = [{**args, "stride": stride} for stride in strides]
+    for unit, rate in zip(units, stage.unit_rates, strict=False):  # () where all are 1
+        unit["unit_rate"] = rate
+    return Block(scope, unit_fn, units)
 
 
 def subsample(inputs, factor, scope=None):
@@ -106,7 +116,17 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, **conv_ar
     return tf.pad(net, [[0, 0], [0, 0], [0, 0], [zeros, zeros]])
 
 
-def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None, *, groups=1):
+def conv2d_same(
+    inputs,
+    num_outputs,
+    kernel_size,
+    stride,
+    rate=1,
+    scope=None,
+    *,
+    groups=1,
+    padding="symmetric",
+):
     """Strided convolution that pads (kernel - 1) // 2 first, whatever the size of the input.
 
     The same as a stride 1 convolution with SAME padding followed by `subsample`; TensorFlow's own
@@ -120,17 +140,18 @@ def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None, *,
         rate: an int, the rate of atrous convolution.
         scope: optional variable scope.
         groups: groups of channels convolved separately (cardinality).
+        padding: "symmetric" is what this function is for; "same" and "valid" are TensorFlow's.
 
     Returns:
         A tensor [batch, ceil(height_in / stride), ceil(width_in / stride), num_outputs].
     """
-    padding = "SAME"
-    if stride > 1:
+    if stride > 1 and padding == "symmetric":
         pad_total = (kernel_size - 1) * rate
         pad = [pad_total // 2, pad_total - pad_total // 2]
         inputs = tf.pad(inputs, [[0, 0], pad, pad, [0, 0]])
-        padding = "VALID"
-    args = dict(stride=stride, rate=rate, padding=padding, scope=scope)
+        padding = "valid"
+    args = dict(stride=stride, rate=rate, scope=scope)
+    args["padding"] = "VALID" if padding == "valid" else "SAME"
     if groups == 1:
         return slim.conv2d(inputs, num_outputs, kernel_size, **args)
     return grouped_conv2d(inputs, num_outputs, kernel_size, groups, **args)
@@ -238,6 +259,17 @@ def _signature(unit_fn):
         return None
 
 
+def bias_and_batch_norm(inputs, **kwargs):
+    """A `normalizer_fn`: `biases` of the convolution itself, then `slim.batch_norm`."""
+    biases = slim.model_variable(
+        "biases",
+        shape=inputs.shape[-1:],
+        dtype=inputs.dtype.base_dtype,
+        initializer=tf.zeros_initializer(),
+    )
+    return slim.batch_norm(tf.nn.bias_add(inputs, biases), **kwargs)
+
+
 def resnet_arg_scope(
     weight_decay=0.0001,
     batch_norm_decay=0.997,
@@ -247,6 +279,8 @@ def resnet_arg_scope(
     activation_fn=tf.nn.relu,
     use_batch_norm=True,
     batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
+    batch_norm_center=True,
+    conv_bias=False,
 ):
     """The default arg scope of slim's ResNets.
 
@@ -258,6 +292,8 @@ def resnet_arg_scope(
         activation_fn: activation of the convolutions.
         use_batch_norm: whether convolutions are followed by a batch norm.
         batch_norm_updates_collections: where the updates of the moving averages go.
+        batch_norm_center: whether batch norms have a `beta`.
+        conv_bias: whether convolutions have biases before their batch norm.
 
     Returns:
         An arg scope; SAME padding of the root's max pool is part of it.
@@ -266,15 +302,17 @@ def resnet_arg_scope(
         "decay": batch_norm_decay,
         "epsilon": batch_norm_epsilon,
         "scale": batch_norm_scale,
+        "center": batch_norm_center,
         "updates_collections": batch_norm_updates_collections,
     }
+    normalizer_fn = bias_and_batch_norm if conv_bias else slim.batch_norm
     with (
         slim.arg_scope(
             [slim.conv2d],
             weights_regularizer=slim.l2_regularizer(weight_decay),
             weights_initializer=slim.variance_scaling_initializer(),
             activation_fn=activation_fn,
-            normalizer_fn=slim.batch_norm if use_batch_norm else None,
+            normalizer_fn=normalizer_fn if use_batch_norm else None,
             normalizer_params=batch_norm_params,
         ),
         slim.arg_scope([slim.batch_norm], **batch_norm_params),

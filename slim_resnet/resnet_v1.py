@@ -5,7 +5,6 @@ defaults are those of tf-slim, so an old checkpoint restores with a plain `Saver
 
     from slim_resnet import resnet_v1
     from slim_resnet.compat import slim, tf
-from slim_resnet.generator import generate, network_fn
 
     images = tf.placeholder(tf.float32, [None, 224, 224, 3])
     with slim.arg_scope(resnet_v1.resnet_arg_scope()):
@@ -14,13 +13,18 @@ from slim_resnet.generator import generate, network_fn
 
 from __future__ import annotations
 
+import functools
+
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
-from slim_resnet.arch.parts import Stage
+from slim_resnet.arch.parts import RESIDUAL_BOUND, Stage, UnitOptions
 from slim_resnet.compat import slim, tf
 from slim_resnet.generator import generate, network_fn
+from slim_resnet.layers import activation_fn
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+_SLIM = UnitOptions()
 
 
 @slim.add_arg_scope
@@ -34,6 +38,8 @@ def bottleneck(
     scope=None,
     *,
     use_bounded_activations=False,
+    unit_rate=1,
+    options=_SLIM,
 ):
     """Bottleneck residual unit with batch norm after the convolutions.
 
@@ -45,14 +51,18 @@ def bottleneck(
         rate: the rate of atrous convolution.
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
-        use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
+        use_bounded_activations: the residual clipped to -6 ... 6, and ReLU6 after the projection
+            and the sum, for quantised inference.
+        unit_rate: multiplies `rate`, for this unit alone (DeepLab's multi-grid).
+        options: an `arch.parts.UnitOptions`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
     """
     return bottleneck_unit(
-        inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
+        inputs, depth, depth_bottleneck, stride, rate * unit_rate, outputs_collections, scope,
         use_bounded_activations=use_bounded_activations,
+        options=options,
     )  # fmt: skip
 
 
@@ -68,14 +78,12 @@ def bottleneck_unit(
     cardinality=1,
     form="grouped",
     use_bounded_activations=False,
+    options=_SLIM,
 ):
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v1`."""
-    relu = tf.nn.relu6 if use_bounded_activations else tf.nn.relu
-    bounded = {"activation_fn": relu} if use_bounded_activations else {}
+    bounded = tf.nn.relu6 if use_bounded_activations else None
     with tf.variable_scope(scope, "bottleneck_v1", [inputs]) as sc:
-        shortcut = resnet_utils.shortcut(
-            inputs, depth, stride, **{"activation_fn": None, **bounded}
-        )
+        shortcut = resnet_utils.shortcut(inputs, depth, stride, activation_fn=bounded)
         residual = forms.residual(
             inputs,
             depth,
@@ -84,12 +92,14 @@ def bottleneck_unit(
             rate,
             cardinality,
             form,
-            first=bounded,
             last={"activation_fn": None},
+            stride_conv=options.stride_conv or "conv2",
+            padding=options.padding,
         )
         if use_bounded_activations:
-            residual = tf.clip_by_value(residual, -6.0, 6.0)
-        output = relu(shortcut + residual)
+            residual = tf.clip_by_value(residual, -RESIDUAL_BOUND, RESIDUAL_BOUND)
+        activate = bounded or activation_fn(options.activation) or tf.identity
+        output = activate(shortcut + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 
 
@@ -104,6 +114,8 @@ def basic(
     scope=None,
     *,
     shortcut="projection",
+    unit_rate=1,
+    options=_SLIM,
 ):
     """Basic residual unit: two 3x3 convolutions, the first one strided.
 
@@ -116,18 +128,26 @@ def basic(
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
         shortcut: see `resnet_utils.shortcut`.
+        unit_rate: multiplies `rate`, for this unit alone (DeepLab's multi-grid).
+        options: an `arch.parts.UnitOptions`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
     """
     with tf.variable_scope(scope, "basic_v1", [inputs]) as sc:
         identity = resnet_utils.shortcut(inputs, depth, stride, shortcut, activation_fn=None)
-        residual = resnet_utils.conv2d_same(
-            inputs, depth_bottleneck, 3, stride, rate=rate, scope="conv1"
+        strides = {"conv1": 1, "conv2": 1, options.stride_conv or "conv1": stride}
+        conv3x3 = functools.partial(
+            resnet_utils.conv2d_same,
+            kernel_size=3,
+            rate=rate * unit_rate,
+            padding=options.padding,
         )
+        residual = conv3x3(inputs, depth_bottleneck, stride=strides["conv1"], scope="conv1")
         with slim.arg_scope([slim.conv2d], activation_fn=None):
-            residual = resnet_utils.conv2d_same(residual, depth, 3, 1, rate=rate, scope="conv2")
-        output = tf.nn.relu(identity + residual)
+            residual = conv3x3(residual, depth, stride=strides["conv2"], scope="conv2")
+        activate = activation_fn(options.activation) or tf.identity
+        output = activate(identity + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 
 
@@ -146,6 +166,9 @@ def resnet_v1(
     store_non_strided_activations=False,
     root_depth=64,
     convention="slim",
+    root=None,
+    logits_layer="conv",
+    logits_bias=True,
 ):
     """Generator of v1 ResNets from a list of blocks.
 
@@ -155,8 +178,8 @@ def resnet_v1(
         num_classes: the number of classes; None: return the features before the logits.
         is_training: whether batch norms use (and update with) the batch's statistics.
         global_pool: average over all positions before the logits; False for dense prediction.
-        output_stride: the ratio of input to output resolution, a multiple of 4 with a root block;
-            None: the nominal stride.
+        output_stride: the ratio of input to output resolution, a multiple of 4 with a root block
+            (of the root block's own stride); None: the nominal stride.
         include_root_block: whether to begin with the 7x7 convolution and the max pool.
         reuse: whether to reuse the variables of `scope`.
         scope: optional variable scope.
@@ -165,6 +188,9 @@ def resnet_v1(
         root_depth: channels of the root convolution.
         convention: "slim", or "torchvision" for its symmetric root pool (the strides are in
             `blocks`, see `resnet_v1_block`).
+        root: an `arch.parts.RootBlock` instead of the two before.
+        logits_layer: "conv", or "dense" for a fully connected layer.
+        logits_bias: whether the logits layer has biases.
 
     Returns:
         net: a rank-4 tensor [batch, height_out, width_out, channels_out] (rank 2 when squeezed).
@@ -182,6 +208,9 @@ def resnet_v1(
         store_non_strided_activations=store_non_strided_activations,
         root_depth=root_depth,
         convention=convention,
+        root=root,
+        logits_layer=logits_layer,
+        logits_bias=logits_bias,
     )  # fmt: skip
 
 

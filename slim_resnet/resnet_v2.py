@@ -15,16 +15,28 @@ from __future__ import annotations
 
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
-from slim_resnet.arch.parts import Stage
+from slim_resnet.arch.parts import Stage, UnitOptions
 from slim_resnet.compat import slim, tf
 from slim_resnet.generator import generator_fn, network_fn
+from slim_resnet.layers import activation_fn
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+_SLIM = UnitOptions()
 
 
 @slim.add_arg_scope
 def bottleneck(
-    inputs, depth, depth_bottleneck, stride, rate=1, outputs_collections=None, scope=None
+    inputs,
+    depth,
+    depth_bottleneck,
+    stride,
+    rate=1,
+    outputs_collections=None,
+    scope=None,
+    *,
+    unit_rate=1,
+    options=_SLIM,
 ):
     """Bottleneck residual unit with batch norm and ReLU before the convolutions.
 
@@ -36,13 +48,16 @@ def bottleneck(
         rate: the rate of atrous convolution.
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
+        unit_rate: multiplies `rate`, for this unit alone (DeepLab's multi-grid).
+        options: an `arch.parts.UnitOptions`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
     """
     return bottleneck_unit(
-        inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope
-    )
+        inputs, depth, depth_bottleneck, stride, rate * unit_rate, outputs_collections, scope,
+        options=options,
+    )  # fmt: skip
 
 
 def bottleneck_unit(
@@ -56,14 +71,25 @@ def bottleneck_unit(
     *,
     cardinality=1,
     form="grouped",
+    options=_SLIM,
 ):
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v2`."""
     plain = {"normalizer_fn": None, "activation_fn": None}
     with tf.variable_scope(scope, "bottleneck_v2", [inputs]) as sc:
-        preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope="preact")
+        activate = activation_fn(options.activation)
+        preact = slim.batch_norm(inputs, activation_fn=activate, scope="preact")
         shortcut = resnet_utils.shortcut(inputs, depth, stride, source=preact, **plain)
         residual = forms.residual(
-            preact, depth, depth_bottleneck, stride, rate, cardinality, form, last=plain
+            preact,
+            depth,
+            depth_bottleneck,
+            stride,
+            rate,
+            cardinality,
+            form,
+            last=plain,
+            stride_conv=options.stride_conv or "conv2",
+            padding=options.padding,
         )
         output = shortcut + residual
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)

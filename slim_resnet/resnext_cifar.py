@@ -15,8 +15,10 @@ import re
 from slim_resnet import arch as arch_lib
 from slim_resnet import forms, resnet_utils
 from slim_resnet.arch import REGISTRY
+from slim_resnet.arch.parts import UnitOptions
 from slim_resnet.compat import slim, tf
 from slim_resnet.generator import generate, generator_fn, network_fn
+from slim_resnet.layers import activation_fn
 from slim_resnet.resnext_v1 import bottleneck
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
@@ -49,6 +51,8 @@ def split_unit(
     scope=None,
     *,
     form="concat",
+    unit_rate=1,
+    options=UnitOptions(),  # noqa: B008 - frozen
 ):
     """The script's unit: split, transform, concatenate, transition, add, ReLU.
 
@@ -62,6 +66,8 @@ def split_unit(
         outputs_collections: collection to which the output is added.
         scope: optional variable scope.
         form: "concat" as in the script, or "grouped".
+        unit_rate: multiplies `rate`, for this unit alone.
+        options: an `arch.parts.UnitOptions`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
@@ -73,17 +79,21 @@ def split_unit(
             depth,
             depth_bottleneck,
             stride,
-            rate,
+            rate * unit_rate,
             cardinality,
             form,
             last={"activation_fn": None},
-            strided="conv1",
+            stride_conv=options.stride_conv or "conv1",
+            padding=options.padding,
         )
-        output = tf.nn.relu(shortcut + residual)
+        activate = activation_fn(options.activation) or tf.identity
+        output = activate(shortcut + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 
 
-def resnext_cifar_arg_scope(batch_norm_decay=0.9, batch_norm_epsilon=1e-3, fused=None):
+def resnext_cifar_arg_scope(
+    batch_norm_decay=0.9, batch_norm_epsilon=1e-3, fused=None, *, activation_fn=tf.nn.relu
+):
     """The script's settings: no weight decay in the layers, batch norms that update in place.
 
     The script adds its weight decay, over all trainable variables, to the loss itself.
@@ -92,6 +102,7 @@ def resnext_cifar_arg_scope(batch_norm_decay=0.9, batch_norm_epsilon=1e-3, fused
         batch_norm_decay: decay of the moving averages.
         batch_norm_epsilon: added to the variance.
         fused: whether batch norms are fused; None: where TensorFlow can.
+        activation_fn: activation of the convolutions.
 
     Returns:
         An arg scope.
@@ -110,7 +121,7 @@ def resnext_cifar_arg_scope(batch_norm_decay=0.9, batch_norm_epsilon=1e-3, fused
             [slim.conv2d],
             weights_initializer=tf.glorot_uniform_initializer(),
             normalizer_fn=slim.batch_norm,
-            activation_fn=tf.nn.relu,
+            activation_fn=activation_fn,
         ),
         slim.arg_scope([slim.batch_norm], **batch_norm) as arg_sc,
     ):
@@ -167,8 +178,7 @@ def resnext_cifar(
             scope=inner,
             default_scope=inner,
             unit_fns=[split_unit],
-            root_depth=arch.root_depth,
-            stem=arch.stem,
+            root=arch.root_options,
         )
         if arch.logits:
             kernel = slim.model_variable(
@@ -185,6 +195,19 @@ def resnext_cifar(
 
 
 resnext_cifar.default_image_size = 32
+
+
+def build(arch, images, is_training, scope, reuse, global_pool):
+    """What `graph.build` calls for this family, in either form; it has the variable scope."""
+    net, end_points = resnext_cifar(
+        images, is_training=is_training, reuse=reuse, scope=scope, arch=arch
+    )
+    if scope and arch.has_script_names:  # one scope, as for every other network
+        end_points = {
+            name.replace(f"{scope}/{arch.name}/", f"{scope}/", 1): value
+            for name, value in end_points.items()
+        }
+    return net, end_points
 
 
 def _script_names(arch):

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
-from slim_resnet.arch.parts import Stage, stage_width
+from slim_resnet.arch.parts import Stage, UnitOptions, stage_width
 from slim_resnet.compat import slim
 from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.resnet_v1 import bottleneck_unit
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+_SLIM = UnitOptions()
 
 
 @slim.add_arg_scope
@@ -36,6 +38,8 @@ def bottleneck(
     *,
     form="grouped",
     use_bounded_activations=False,
+    unit_rate=1,
+    options=_SLIM,
 ):
     """Bottleneck unit whose 3x3 convolution has `cardinality` groups, Fig. 3(c) of the paper.
 
@@ -50,7 +54,9 @@ def bottleneck(
         scope: optional variable scope.
         form: "grouped", or an equivalent form of Fig. 3 with other variables: "concat" or
             "branches" (see `slim_resnet.arch.variables`).
-        use_bounded_activations: ReLU6 and clipped residuals, for quantised inference.
+        use_bounded_activations: see `resnet_v1.bottleneck`.
+        unit_rate: multiplies `rate`, for this unit alone (DeepLab's multi-grid).
+        options: an `arch.parts.UnitOptions`.
 
     Returns:
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
@@ -59,10 +65,11 @@ def bottleneck(
         ValueError: `cardinality` does not divide `depth_bottleneck`; the message names both.
     """
     return bottleneck_unit(
-        inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope,
+        inputs, depth, depth_bottleneck, stride, rate * unit_rate, outputs_collections, scope,
         cardinality=cardinality,
         form=form,
         use_bounded_activations=use_bounded_activations,
+        options=options,
     )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from slim_resnet import resnet_utils
 from slim_resnet.arch import REGISTRY
-from slim_resnet.arch.parts import Stage, stage_width
+from slim_resnet.arch.parts import Stage, UnitOptions, stage_width
 from slim_resnet.compat import slim
 from slim_resnet.generator import generator_fn, network_fn
 from slim_resnet.resnet_v2 import bottleneck_unit
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+_SLIM = UnitOptions()
 
 
 @slim.add_arg_scope
@@ -24,6 +26,8 @@ def bottleneck(
     scope=None,
     *,
     form="grouped",
+    unit_rate=1,
+    options=_SLIM,
 ):
     """Pre-activation bottleneck unit; else as `resnext_v1.bottleneck`."""
     return bottleneck_unit(
@@ -31,11 +35,12 @@ def bottleneck(
         depth,
         depth_bottleneck,
         stride,
-        rate,
+        rate * unit_rate,
         outputs_collections,
         scope,
         cardinality=cardinality,
         form=form,
+        options=options,
     )
 
 
