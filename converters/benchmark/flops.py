@@ -32,30 +32,43 @@ def flops(arch: Arch, size: Size, work: str = FORWARD) -> int:
     layers = _multiply_adds(arch, size)
     if work == FORWARD:
         return 2 * sum(layers)
-    root, *others = layers
-    return 2 * (2 * root + 3 * sum(others))
+    first, *others = layers
+    return 2 * (2 * first + 3 * sum(others))
 
 
 def feature_size(arch: Arch, size: Size) -> Size:
     """Height and width of what the last block puts out."""
-    strides = [arch.root.stride, 2 if arch.has_root_pool else 1, *(u.stride for u in arch.units)]
-    for stride in strides:
-        size = _smaller(size, stride)
+    size = _after_root(arch, size)
+    for unit in arch.units:
+        size = _smaller(size, unit.stride)
     return size
 
 
 def _multiply_adds(arch: Arch, size: Size) -> list[int]:
-    """Of one image, layer by layer, the root first."""
-    size = _smaller(size, arch.root.stride)
-    found = [_of(arch.root, size)]
-    size = _smaller(size, 2) if arch.has_root_pool else size
+    """Of one image, layer by layer, the first one first."""
+    found = [_of(arch.root, _outputs(arch.root, size))] if arch.root else []
+    size = _after_root(arch, size)
     for unit in arch.units:
         if unit.projection:
             found.append(_of(unit.projection, _smaller(size, unit.stride)))
         for conv in unit.convs:
             size = _smaller(size, conv.stride)
             found.append(_of(conv, size))
-    return found + ([_of(arch.logits, (1, 1))] if arch.logits else [])
+    where = (1, 1) if arch.global_pool else size
+    return found + ([_of(arch.logits, where)] if arch.logits else [])
+
+
+def _after_root(arch: Arch, size: Size) -> Size:
+    """Height and width of what the first block reads."""
+    if arch.root:
+        size = _outputs(arch.root, size)
+    if arch.root_pool == "valid":
+        size = tuple(length - 2 for length in size)
+    return _smaller(size, 2) if arch.has_root_pool else size
+
+
+def _outputs(conv: Conv, size: Size) -> Size:
+    return conv.output_size(size[0]), conv.output_size(size[1])
 
 
 def _of(conv: Conv, output: Size) -> int:

@@ -13,6 +13,7 @@ from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from converters.recognise.forms import split
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import CUSTOM
 
 State = Mapping[str, np.ndarray]
 
@@ -152,6 +153,8 @@ def model_name(arch: Arch, library: str) -> str | None:
         arch: any architecture; its form, number of classes and batch norm decay do not matter.
         library: a key of `LIBRARIES` that has models.
     """
+    if arch.convention == CUSTOM:
+        return None
     for name, model in LIBRARIES[library].models.items():
         known = arch_lib.get(name, convention=arch.convention)
         same = arch.grouped.replace(

@@ -14,6 +14,7 @@ from converters.recognise.checkpoint import SlimCheckpoint
 from converters.recognise.recorded import recorded_arch
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import CUSTOM
 
 Arrays = dict[str, np.ndarray]
 
@@ -65,7 +66,7 @@ def load_weights(
         raise CheckpointError(f"{path}: does not say which network it holds: name its --arch")
     if convention is None:
         convention = recorded.convention if recorded else library.convention
-    if convention is not None:
+    if convention not in (None, CUSTOM):
         found = found.replace(convention=convention)
     return from_state(found, state, source, scope, path=path)
 

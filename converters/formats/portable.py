@@ -22,7 +22,7 @@ from slim_resnet.frameworks import quiet_stderr, require
 INPUT = "images"
 
 # Any shape serves: all of it but the channels is dynamic.
-_EXAMPLE_IMAGES = (2, 3, 65, 97)
+_EXAMPLE_BATCH, _EXAMPLE_SIZE = 2, (65, 97)
 
 
 def write_state_safetensors(ckpt: SlimCheckpoint, path: str, target: str) -> None:
@@ -83,9 +83,8 @@ def _exported(ckpt: SlimCheckpoint):
     dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     # Otherwise the program refuses sizes at which a feature map, or the batch, has size 1.
     with _config.patch(backed_size_oblivious=True):
-        program = torch.export.export(
-            to_torch(ckpt), (torch.zeros(_EXAMPLE_IMAGES),), dynamic_shapes=(dynamic,)
-        )
+        images = torch.zeros(_EXAMPLE_BATCH, ckpt.arch.input_channels, *_EXAMPLE_SIZE)
+        program = torch.export.export(to_torch(ckpt), (images,), dynamic_shapes=(dynamic,))
     for node in program.graph.nodes:  # they hold paths of the machine that converts
         node.meta.pop("stack_trace", None)
     return program
@@ -177,10 +176,13 @@ def _session(ckpt: SlimCheckpoint):
 
     arch, scope, stored = ckpt.arch, ckpt.scope or None, ckpt.stored()
     with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [None, None, None, 3], name=INPUT)
+        images = tf.placeholder(tf.float32, [None, None, None, arch.input_channels], name=INPUT)
         net, _ = graph.build(arch, images, scope=scope)
         values = {v: stored[name] for name, v in graph.variables(arch, scope).items()}
-        net = tf.reshape(net, [-1, net.shape[-1]], name=_output(ckpt))
+        if arch.global_pool:
+            net = tf.reshape(net, [-1, net.shape[-1]], name=_output(ckpt))
+        else:
+            net = tf.identity(net, name=_output(ckpt))
         outputs = {_output(ckpt): net}
         if arch.logits:
             outputs["prob"] = tf.nn.softmax(net, name="prob")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from converters.models.naming import keras_layer
 from slim_resnet.arch.architecture import Arch
-from slim_resnet.arch.parts import Conv, Norm, Unit
+from slim_resnet.arch.parts import Activation, Conv, Norm, Unit
 from slim_resnet.frameworks import require
 
 keras = require("keras")
@@ -27,15 +29,16 @@ def build(arch: Arch, dtype: str = "float32"):
         dtype: of the weights and the computation.
 
     Returns:
-        A functional model, images [batch, height, width, 3] -> logits [batch, classes] (without
-        classes: the pooled features [batch, channels]).
+        A functional model, images [batch, height, width, channels] -> logits [batch, classes]
+        (without classes: the pooled features [batch, channels]; without `arch.global_pool`: a map
+        [batch, height_out, width_out, classes or channels]).
     """
     return _Builder(arch, dtype).model()
 
 
 def end_point_layers(arch: Arch) -> dict[str, str]:
     """End point of slim's graph (below the scope) -> the layer of the model whose output it is."""
-    found = {arch.root.scope: _last_layer(arch.root)}
+    found = {arch.root.scope: _last_layer(arch.root)} if arch.root else {}
     for unit in arch.units:
         for conv in (unit.projection, *unit.convs):
             if conv:
@@ -49,12 +52,31 @@ def end_point_layers(arch: Arch) -> dict[str, str]:
 def _last_layer(conv: Conv) -> str:
     name = keras_layer(conv.scope)
     if conv.activation:
-        return f"{name}_relu"
+        return _activation_layer(name, conv.activation)
     return f"{name}_BatchNorm" if conv.norm else name
 
 
 def _unit_output(unit: Unit) -> str:
-    return f"{keras_layer(unit.scope)}_{'relu' if unit.activation else 'add'}"
+    name = keras_layer(unit.scope)
+    return _activation_layer(name, unit.activation) if unit.activation else f"{name}_add"
+
+
+def _activation_layer(name: str, activation: Activation) -> str:
+    """The layer that activates the output of the layer `name`."""
+    return f"{name}_{activation.name}"
+
+
+# Layers of their own where Keras has them: (class, arguments).
+_ACTIVATIONS = {
+    "relu": (layers.ReLU, {}),
+    "relu6": (layers.ReLU, {"max_value": 6.0}),
+    **{
+        name: (layers.Activation, {"activation": name})
+        for name in ("elu", "selu", "swish", "sigmoid", "tanh")
+    },
+}
+# For minus infinity in a pool: a file of JSON knows no infinity.
+_LEAST = float(np.finfo(np.float32).min)
 
 
 class _Builder:
@@ -72,37 +94,47 @@ class _Builder:
 
     def model(self):
         arch = self.arch
-        images = keras.Input((None, None, 3), name="images", dtype=self.dtype)
-        net = self._conv(arch.root, images)
+        images = keras.Input((None, None, arch.input_channels), name="images", dtype=self.dtype)
+        net = self._conv(arch.root, images) if arch.root else images
         if arch.has_root_pool:
             net = self._root_pool(net)
         for unit in arch.units:
             net = self._unit(unit, net)
         if arch.postnorm:
-            net = self._norm_relu(arch.postnorm, net)
-        net = self._apply(layers.GlobalAveragePooling2D, "pool5", net)
-        if arch.logits:
+            net = self._norm_and_activate(arch.postnorm, net)
+        if arch.global_pool:
+            net = self._apply(layers.GlobalAveragePooling2D, "pool5", net)
+        if arch.logits and arch.global_pool:
             name = keras_layer(arch.logits.scope)
             net = self._apply(layers.Dense, name, net, arch.logits.depth, use_bias=arch.logits.bias)
+        elif arch.logits:
+            net = self._conv(arch.logits, net)
         return keras.Model(images, net, name=arch.name)
 
     def _root_pool(self, net):
-        padding = "same"  # TensorFlow's SAME: bottom and right only where the size is even
-        if self.arch.convention == "torchvision":
-            # Zeros do for minus infinity: the root's ReLU comes before.
+        kind, padding = self.arch.root_pool, "valid"
+        if kind == "same":
+            padding = "same"  # TensorFlow's SAME: bottom and right only where the size is even
+        elif kind == "symmetric" and not (
+            self.arch.root.activation and self.arch.root.activation.is_positive
+        ):
+            sides = ((0, 0), (1, 1), (1, 1), (0, 0))
+            net = keras.ops.pad(net, sides, constant_values=_LEAST)
+        elif kind in ("symmetric", "zeros"):  # behind a ReLU zeros do for minus infinity
             net = self._apply(layers.ZeroPadding2D, "pool1_pad", net, 1)
-            padding = "valid"
         return self._apply(layers.MaxPooling2D, "pool1", net, 3, strides=2, padding=padding)
 
     def _unit(self, unit: Unit, x):
         name = keras_layer(unit.scope)
-        net = self._norm_relu(unit.preact, x) if unit.preact else x
+        net = self._norm_and_activate(unit.preact, x) if unit.preact else x
         projection = unit.projection
         shortcut = self._conv(projection, net) if projection else self._identity(unit, x)
         for conv in unit.convs:
             net = self._conv(conv, net)
+        if unit.bound:
+            net = keras.ops.clip(net, -unit.bound, unit.bound)
         net = self._apply(layers.Add, f"{name}_add", [shortcut, net])
-        return self._relu(name, net) if unit.activation else net
+        return self._activate(name, net, unit.activation)
 
     def _identity(self, unit: Unit, x):
         """The input at the size and depth of the unit's output, without parameters."""
@@ -122,8 +154,11 @@ class _Builder:
 
     def _conv(self, conv: Conv, net):
         name = keras_layer(conv.scope)
-        if conv.stride > 1 and conv.padding:
-            net = self._apply(layers.ZeroPadding2D, f"{name}_pad", net, conv.padding)
+        padding = "same"
+        if conv.pads is not None and (conv.stride > 1 or conv.padding == "valid"):
+            padding = "valid"
+            if any(conv.pads):
+                net = self._apply(layers.ZeroPadding2D, f"{name}_pad", net, (conv.pads, conv.pads))
         net = self._apply(
             layers.Conv2D,
             name,
@@ -131,18 +166,18 @@ class _Builder:
             conv.depth,
             conv.kernel,
             strides=conv.stride,
-            padding="valid" if conv.stride > 1 else "same",
+            padding=padding,
             dilation_rate=conv.rate,
             groups=conv.groups,
             use_bias=conv.bias,
         )
         if conv.norm:
             net = self._norm(f"{name}_BatchNorm", net)
-        return self._relu(name, net) if conv.activation else net
+        return self._activate(name, net, conv.activation)
 
-    def _norm_relu(self, norm: Norm, net):
+    def _norm_and_activate(self, norm: Norm, net):
         name = keras_layer(norm.scope)
-        return self._relu(name, self._norm(name, net))
+        return self._activate(name, self._norm(name, net), norm.activation)
 
     def _norm(self, name: str, net):
         return self._apply(
@@ -152,7 +187,16 @@ class _Builder:
             axis=-1,
             momentum=self.arch.batch_norm_decay,
             epsilon=self.arch.batch_norm_epsilon,
+            center=self.arch.batch_norm_center,
+            scale=self.arch.batch_norm_scale,
         )
 
-    def _relu(self, name: str, net):
-        return self._apply(layers.ReLU, f"{name}_relu", net)
+    def _activate(self, name: str, net, activation: Activation | None):
+        if activation is None:
+            return net
+        name = _activation_layer(name, activation)
+        if activation.name == "leaky_relu":
+            slope = float(np.float32(activation.slope))  # as TensorFlow keeps it
+            return self._apply(layers.LeakyReLU, name, net, negative_slope=slope)
+        layer, arguments = _ACTIVATIONS[activation.name]
+        return self._apply(layer, name, net, **arguments)

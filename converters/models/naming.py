@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from converters.recognise.transforms import (
     CONV_TO_DENSE,
     CONV_TO_LINEAR,
+    DENSE_TO_LINEAR,
     HWIO_TO_OIHW,
     IDENTITY,
     Transform,
@@ -80,7 +81,9 @@ def table(arch: Arch) -> tuple[Weight, ...]:
 
 
 def _transforms(layer: Conv | Norm, arch: Arch) -> tuple[Transform, Transform]:
-    if layer is arch.logits:
+    if layer is arch.logits and layer.dense:
+        return DENSE_TO_LINEAR, IDENTITY
+    if layer is arch.logits and arch.global_pool:
         return CONV_TO_LINEAR, CONV_TO_DENSE
     return HWIO_TO_OIHW, IDENTITY
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
 from converters.files import open_source
 from converters.files.checkpoint import CheckpointError
 from converters.models.training import sgd_param_groups
 from converters.recognise.recorded import recorded_arch
 from slim_resnet.arch.architecture import Arch
-from slim_resnet.arch.parts import Conv, Unit
+from slim_resnet.arch.parts import Activation, Conv, Unit
 from slim_resnet.frameworks import require
 
 __all__ = ["ResNet", "ResidualUnit", "from_state", "load", "sgd_param_groups"]
@@ -23,23 +25,73 @@ def _ignore(name: str, value: torch.Tensor) -> None:
     """The tap of a plain forward pass."""
 
 
+class PaddedConv2d(nn.Conv2d):
+    """A convolution with more padding behind than before: an even kernel's, TensorFlow's SAME.
+
+    `pads` are pixels (before, behind) in height and in width; None: what SAME takes for the image.
+    """
+
+    pads: tuple[int, int] | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = (self.pads or self._same(axis, x.shape[2 + axis]) for axis in range(2))
+        return super().forward(F.pad(x, (*width, *height)))
+
+    def _same(self, axis: int, size: int) -> tuple[int, int]:
+        stride = self.stride[axis]
+        span = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
+        total = (-size) % stride + span - stride
+        if span < stride:
+            total = max(total, 0)
+        return total // 2, total - total // 2
+
+
 def _conv(spec: Conv) -> nn.Conv2d:
-    return nn.Conv2d(
+    before, behind = spec.pads or (None, None)
+    is_plain = spec.pads is not None and before == behind
+    conv = (nn.Conv2d if is_plain else PaddedConv2d)(
         spec.depth_in,
         spec.depth,
         spec.kernel,
         stride=spec.stride,
-        padding=spec.padding,
+        padding=before if is_plain else 0,
         dilation=spec.rate,
         groups=spec.groups,
         bias=spec.bias,
     )
+    if not is_plain:
+        conv.pads = spec.pads
+    return conv
 
 
 def _norm(depth: int, arch: Arch) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(
+    norm = nn.BatchNorm2d(
         depth, eps=arch.batch_norm_epsilon, momentum=round(1 - arch.batch_norm_decay, 12)
     )
+    if not arch.batch_norm_scale:
+        norm.register_parameter("weight", None)
+    if not arch.batch_norm_center:
+        norm.register_parameter("bias", None)
+    return norm
+
+
+_ACTIVATIONS = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "elu": F.elu,
+    "selu": F.selu,
+    "swish": F.silu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+
+def _activate(x: torch.Tensor, activation: Activation | None) -> torch.Tensor:
+    if activation is None:
+        return x
+    if activation.name == "leaky_relu":
+        return F.leaky_relu(x, float(np.float32(activation.slope)))  # as TensorFlow keeps it
+    return _ACTIVATIONS[activation.name](x)
 
 
 def _identity(x: torch.Tensor, spec: Unit) -> torch.Tensor:
@@ -72,9 +124,9 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: torch.Tensor, tap=_ignore) -> torch.Tensor:
         spec = self.spec
-        net = F.relu(self.preact(x)) if spec.preact else x
+        net = _activate(self.preact(x), spec.preact.activation) if spec.preact else x
         if spec.projection:
-            shortcut = self.downsample(net)
+            shortcut = _activate(self.downsample(net), spec.projection.activation)
             tap(spec.projection.scope, shortcut)
         else:
             shortcut = _identity(x, spec)
@@ -82,36 +134,39 @@ class ResidualUnit(nn.Module):
             net = getattr(self, f"conv{i}")(net)
             if conv.norm:
                 net = getattr(self, f"bn{i}")(net)
-            if conv.activation:
-                net = F.relu(net)
+            net = _activate(net, conv.activation)
             tap(conv.scope, net)
-        net = net + shortcut
-        if spec.activation:
-            net = F.relu(net)
+        if spec.bound:
+            net = net.clamp(-spec.bound, spec.bound)
+        net = _activate(net + shortcut, spec.activation)
         tap(spec.scope, net)
         return net
 
 
 class ResNet(nn.Module):
-    """A residual network: images [batch, 3, height, width] -> logits [batch, classes].
+    """A residual network: images [batch, channels, height, width] -> logits [batch, classes].
 
-    Without classes it returns the pooled features [batch, channels]. In the `slim` convention the
-    root pool pads as TensorFlow's SAME does; `nn.MaxPool2d(padding=1)` would not.
+    Without classes it returns the pooled features [batch, channels]; without `arch.global_pool`
+    either is a map [batch, classes or channels, height_out, width_out]. In slim's networks the root
+    pool pads as TensorFlow's SAME does; `nn.MaxPool2d(padding=1)` would not.
     """
 
     def __init__(self, arch: Arch):
         super().__init__()
         self.arch = arch
-        self.conv1 = _conv(arch.root)
-        if arch.root.norm:
-            self.bn1 = _norm(arch.root.depth, arch)
+        if arch.root:
+            self.conv1 = _conv(arch.root)
+            if arch.root.norm:
+                self.bn1 = _norm(arch.root.depth, arch)
         for block in range(1, len(arch.stages) + 1):
             units = [ResidualUnit(unit, arch) for unit in arch.units if unit.block == block]
             self.add_module(f"layer{block}", nn.Sequential(*units))
         if arch.postnorm:
             self.postnorm = _norm(arch.postnorm.depth, arch)
-        if arch.logits:
+        if arch.logits and arch.global_pool:
             self.fc = nn.Linear(arch.logits.depth_in, arch.logits.depth, bias=arch.logits.bias)
+        elif arch.logits:
+            self.fc = _conv(arch.logits)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._run(x, _ignore)
@@ -120,42 +175,50 @@ class ResNet(nn.Module):
         """Every end point of slim's graph, in its order, by its name below the network's scope.
 
         Args:
-            x: images [batch, 3, height, width].
+            x: images [batch, channels, height, width].
 
         Returns:
-            name -> tensor [batch, channels, height, width]; "logits" is [batch, classes].
+            name -> tensor [batch, channels, height, width]; "logits" is [batch, classes], or a map
+            without `arch.global_pool`.
         """
         found: dict[str, torch.Tensor] = {}
         self._run(x, found.__setitem__)
         return found
 
     def _run(self, x: torch.Tensor, tap) -> torch.Tensor:
-        net = self.conv1(x)
-        if self.arch.root.norm:
-            net = self.bn1(net)
-        if self.arch.root.activation:
-            net = F.relu(net)
-        tap(self.arch.root.scope, net)
-        if self.arch.has_root_pool:
-            net = self._root_pool(net)
+        net = self._root(x, tap) if self.arch.root else x
         for block in range(1, len(self.arch.stages) + 1):
             for unit in getattr(self, f"layer{block}"):
                 net = unit(net, tap)
             tap(f"block{block}", net)
         if self.arch.postnorm:
-            net = F.relu(self.postnorm(net))
-        net = net.mean((2, 3))
+            net = _activate(self.postnorm(net), self.arch.postnorm.activation)
+        if self.arch.global_pool:
+            net = net.mean((2, 3))
         if self.arch.logits:
             net = self.fc(net)
             tap(self.arch.logits.scope, net)
         return net
 
+    def _root(self, x: torch.Tensor, tap) -> torch.Tensor:
+        spec = self.arch.root
+        net = self.conv1(x)
+        if spec.norm:
+            net = self.bn1(net)
+        net = _activate(net, spec.activation)
+        tap(spec.scope, net)
+        return self._root_pool(net) if self.arch.has_root_pool else net
+
     def _root_pool(self, x: torch.Tensor) -> torch.Tensor:
-        if self.arch.convention == "torchvision":
+        kind = self.arch.root_pool
+        if kind == "symmetric":
             return F.max_pool2d(x, 3, stride=2, padding=1)
-        # TensorFlow's SAME: one row and column behind, and one before only where the size is odd.
-        height, width = x.shape[2:]
-        x = F.pad(x, (width % 2, 1, height % 2, 1), value=float("-inf"))
+        if kind == "zeros":
+            x = F.pad(x, (1, 1, 1, 1))
+        elif kind == "same":
+            # One row and column behind, and one before only where the size is odd.
+            height, width = x.shape[2:]
+            x = F.pad(x, (width % 2, 1, height % 2, 1), value=float("-inf"))
         return F.max_pool2d(x, 3, stride=2)
 
 

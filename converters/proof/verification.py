@@ -134,7 +134,10 @@ def verify(
             f"got {dtype!r}, {targets}"
         )
     rng = np.random.default_rng(seed)
-    images = [rng.standard_normal((batch_size, *size, 3)).astype(dtype) for size in image_sizes]
+    channels = ckpt.arch.input_channels
+    images = [
+        rng.standard_normal((batch_size, *size, channels)).astype(dtype) for size in image_sizes
+    ]
     progress(f"slim graph, {dtype}")
     expected = slim_end_points(ckpt, images)
     comparisons = []
@@ -181,7 +184,7 @@ def output_names(arch: Arch) -> tuple[str, ...]:
 
 
 def slim_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:
-    """The end points of the slim graph on each batch [batch, height, width, 3], in its dtype."""
+    """The end points of the slim graph on each batch, NHWC, in its dtype."""
     require("tensorflow")
     from slim_resnet import graph
     from slim_resnet.compat import tf
@@ -189,7 +192,7 @@ def slim_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndP
     arch, stored = ckpt.arch, ckpt.stored()
     scope = ckpt.scope or None
     with tf.Graph().as_default():
-        inputs = tf.placeholder(images[0].dtype, [None, None, None, 3])
+        inputs = tf.placeholder(images[0].dtype, [None, None, None, arch.input_channels])
         net, tensors = graph.build(arch, inputs, scope=scope)
         fetches = {name: tensors[f"{scope or arch.name}/{name}"] for name in arch.end_points}
         fetches.setdefault("logits" if arch.logits else "pool5", net)

@@ -33,3 +33,4 @@ IDENTITY = Transform()
 HWIO_TO_OIHW = Transform(permutation=(3, 2, 0, 1))
 CONV_TO_LINEAR = Transform(squeeze=True, permutation=(1, 0))  # [1, 1, in, out] -> [out, in]
 CONV_TO_DENSE = Transform(squeeze=True)  # [1, 1, in, out] -> [in, out]
+DENSE_TO_LINEAR = Transform(permutation=(1, 0))  # [in, out] -> [out, in]
