@@ -21,12 +21,6 @@ class Fact:
     source: str
 
 
-# What slim's published checkpoints of a family take, by its README and preprocessing code
-# (`vgg_preprocessing.py`, `inception_preprocessing.py`).
-_PREPROCESSING = {
-    "resnet_v1": "RGB, 0 to 255, minus the means 123.68, 116.779, 103.939",
-    "resnet_v2": "RGB, scaled to -1 to 1",
-}
 # By the documentation of its weights (`ImageClassification` presets).
 _TORCHVISION_PREPROCESSING = (
     "RGB, 0 to 1, minus the means 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225"
@@ -81,7 +75,7 @@ def training_facts(ckpt: SlimCheckpoint) -> dict[str, Fact]:
 def _preprocessing(arch: Arch, library: str) -> Fact:
     if library == "torchvision":
         return Fact(_TORCHVISION_PREPROCESSING, "assumed: torchvision's own weights take it")
-    published = _PREPROCESSING.get(arch.family) if library == "slim" else None
+    published = arch.traits.preprocessing if library == "slim" else None
     if published is None:
         return Fact(_UNKNOWN, "neither in the checkpoint nor published by slim for this network")
     if arch.convention == "torchvision":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from converters.files.checkpoint import CheckpointError
 from converters.recognise.reading import Shapes, num_classes, readings, scopes
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.facts import TOLD, with_facts
 
 # Variables that training leaves beside the model's own, by what they are. A name matches when its
 # last part does.
@@ -36,11 +38,46 @@ class Detected:
     scope: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The fields of `arch` that its variables tell; of the others see `arch.assumptions`."""
+        names = [field.name for field in dataclasses.fields(Arch) if field.name not in TOLD]
+        if any(unit.projection for unit in self.arch.units):
+            names.append("shortcut")
+        return tuple(names)
+
 
 def auxiliary_kind(name: str) -> str | None:
     """The kind of training variable (a key of `AUXILIARY`) that `name` is, or None."""
     last = name.rpartition("/")[2]
     return next((kind for kind, pattern in _AUXILIARY.items() if pattern.fullmatch(last)), None)
+
+
+def slots_of(names: Iterable[str], variables: Collection[str]) -> dict[str, dict[str, str]]:
+    """The arrays that training keeps for each variable, wherever a scope has put them.
+
+    An optimizer that was made in a variable scope has its slots below that scope:
+    "train_op/net/conv1/weights/Momentum" belongs to "net/conv1/weights".
+
+    Args:
+        names: all names of a checkpoint.
+        variables: full names of the variables in question.
+
+    Returns:
+        Name of the slot ("Momentum", "ExponentialMovingAverage", ...) -> variable -> full name. Of
+        several for one variable the one with the shortest name counts.
+    """
+    known = frozenset(variables)
+    found: dict[str, dict[str, str]] = {}
+    for name in sorted(names, key=len):
+        if auxiliary_kind(name) not in PER_VARIABLE:
+            continue
+        base, _, slot = name.rpartition("/")
+        while base and base not in known:
+            base = base.partition("/")[2]
+        if base:
+            found.setdefault(slot, {}).setdefault(base, name)
+    return found
 
 
 def detect(
@@ -50,6 +87,7 @@ def detect(
     arch: str | Arch | None = None,
     scope: str | None = None,
     convention: str | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> Detected:
     """Recognises the network in a checkpoint and checks that it is all there.
 
@@ -61,6 +99,7 @@ def detect(
             the checkpoint's. Where several networks fit, `NAME:FORM` or `NAME:UNIT` chooses.
         scope: the network's variable scope; None: the only one that holds a whole network.
         convention: "slim" (default) or "torchvision"; weights do not tell.
+        facts: what else the user says of it, as `slim_resnet.arch.with_facts` takes it.
 
     Returns:
         The architecture and the scope.
@@ -68,7 +107,7 @@ def detect(
     Raises:
         CheckpointError: no network, several networks that fit, a variable missing or of another
             shape.
-        ValueError: `arch` or `convention` is unknown.
+        ValueError: `arch`, `convention` or a fact is unknown, or facts do not go together.
     """
     candidates = [scope.rstrip("/")] if scope is not None else _find_scopes(shapes, source)
     found, errors = [], {}
@@ -83,9 +122,8 @@ def detect(
         raise CheckpointError(_ambiguous(found, source))
     notes = tuple(f"left out, as {each!r} is no whole network: {e}" for each, e in errors.items())
     chosen = dataclasses.replace(found[0], notes=notes)
-    if convention is None:
-        return chosen
-    return dataclasses.replace(chosen, arch=chosen.arch.replace(convention=convention))
+    told = ({} if convention is None else {"convention": convention}) | dict(facts or {})
+    return dataclasses.replace(chosen, arch=with_facts(chosen.arch, told)) if told else chosen
 
 
 def _find_scopes(shapes: Shapes, source: str) -> list[str]:
@@ -185,7 +223,10 @@ def _error(inner: Shapes, arch: Arch, scope: str, source: str, *, named: bool) -
     if named:
         remedy = f"name the right --arch, or leave it out (detected: {_detected(inner, source)})"
     else:
-        remedy = "the checkpoint is not whole, or not what it looks like: name its --arch"
+        remedy = (
+            "the checkpoint is not whole, or its network is none that slim's functions build: "
+            "convert it with its graph (.meta) beside it"
+        )
     if wrong.name not in inner:
         return f"{source}: no variable {prefix}{wrong.name}, which {arch.name} has: {remedy}"
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections import Counter
@@ -11,7 +10,9 @@ from collections.abc import Mapping
 from converters.files.checkpoint import CheckpointError
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.family import FAMILIES, ScriptNames
 from slim_resnet.arch.parts import UNIT_KINDS, Stage
+from slim_resnet.arch.variables import FORM_MARKS
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -19,37 +20,26 @@ _UNIT = re.compile(
     rf"^(?:(?P<scope>.+?)/)?block(?P<block>\d{{1,9}})/unit_(?P<unit>\d{{1,9}})/"
     rf"(?P<kind>{'|'.join(UNIT_KINDS)})/"
 )
+_SCRIPTS = tuple(family.script for family in FAMILIES.values() if family.script)
+_LOGITS = ("logits/weights", *(script.logits for script in _SCRIPTS))
+_NORM = ("moving_variance", "moving_mean", "beta", "gamma")
+_SMALL_KERNEL = 3  # of a root for small images, which has no stride and no max pool
 
-# The first batch norms of the CIFAR script's branches, one for each branch.
-_SCRIPT = re.compile(r"^(?:(?P<scope>.+)/)?split_layer_1_0_splitN_\d+_batch1/gamma$")
 
-# A registry entry with the same (kind of unit, root kernel): what shapes do not tell is as there.
-_PROTOTYPES = {
-    ("bottleneck_v1", 7): "resnet_v1_50",
-    ("bottleneck_v2", 7): "resnet_v2_50",
-    ("basic_v1", 7): "resnet_v1_18",
-    ("basic_v1", 3): "resnet_cifar_20",
-    ("bottleneck_v1", 3): "resnext_29_8x64d",
-    ("split_v1", 3): "resnext_cifar",
-}
-
-# Form of a ResNeXt unit -> the weights that only units of that form have, in a unit's scope.
-_FORM_MARKS = {
-    "grouped": ("conv2/weights",),
-    "concat": ("branch_0/conv2/weights", "conv3/weights"),
-    "branches": ("branch_0/conv3/weights",),
-}
+def _mark(script: ScriptNames) -> re.Pattern:
+    return re.compile(rf"^(?:(?P<scope>.+)/)?{script.mark}$")
 
 
 def scopes(names: Mapping[str, object]) -> list[str]:
     """The variable scopes that hold units of a network, "" for none."""
-    matches = (pattern.match(name) for pattern in (_UNIT, _SCRIPT) for name in names)
+    patterns = (_UNIT, *map(_mark, _SCRIPTS))
+    matches = (pattern.match(name) for pattern in patterns for name in names)
     return sorted({match["scope"] or "" for match in matches if match})
 
 
 def num_classes(inner: Shapes) -> int | None:
     """The number of outputs of the logits layer, None where there is none."""
-    shape = inner.get("logits/weights") or inner.get("linear/kernel")
+    shape = next((inner[name] for name in _LOGITS if name in inner), None)
     return shape[-1] if shape else None
 
 
@@ -61,19 +51,20 @@ def readings(inner: Shapes, where: str) -> list[Arch]:
         where: the checkpoint and the scope, for errors.
 
     Returns:
-        Architectures with slim's strides and, where the registry has them, their names.
+        Architectures with what their variables tell; what those do not tell is as in the registry's
+        entry of such units, and so are their names where it has them.
 
     Raises:
         CheckpointError: there is none.
     """
     units = [match for match in map(_UNIT.match, inner) if match and not match["scope"]]
-    kinds = sorted({unit["kind"] for unit in units})
     readers = [
-        _Reader(inner, where, [unit for unit in units if unit["kind"] == kind]) for kind in kinds
+        _Reader(inner, where, units, kind) for kind in sorted({unit["kind"] for unit in units})
     ]
     attempts = [(reader.arch, (form,)) for reader in readers for form in reader.forms()]
-    if any(match and not match["scope"] for match in map(_SCRIPT.match, inner)):
-        attempts.append((_read_script, (inner,)))
+    for script in _SCRIPTS:
+        if any(match and not match["scope"] for match in map(_mark(script).match, inner)):
+            attempts.append((_read_script, (script, inner)))
     if not attempts:
         raise CheckpointError(
             f"{where}: no unit of a ResNet in this scope: leave --scope out, or look at the "
@@ -92,6 +83,11 @@ def readings(inner: Shapes, where: str) -> list[Arch]:
     return found
 
 
+def _read_script(script: ScriptNames, inner: Shapes) -> Arch:
+    found = script.read(inner)
+    return found.replace(name=f"{found.family}_custom")
+
+
 def _named(found: Arch) -> Arch:
     """`found` under its name in the registry, if it has one."""
     told = {"name": found.name, "num_classes": found.num_classes, "form": found.form}
@@ -103,22 +99,34 @@ def _named(found: Arch) -> Arch:
     return found
 
 
+def _prototype(kind: str, kernel: int) -> Arch:
+    """The registry's entry with such units and a root like that, made to fit if there is none."""
+    entries = [family.prototypes.get(kind) for family in FAMILIES.values()]
+    known = [arch_lib.get(name) for name in entries if name]
+    is_small = kernel <= _SMALL_KERNEL
+    for arch in known:
+        if (arch.root_kernel <= _SMALL_KERNEL) == is_small:
+            return arch
+    return known[0].replace(stem="cifar" if is_small else "imagenet")
+
+
 class _Reader:
     """Reads an `Arch` with one kind of unit off the names and shapes below one scope."""
 
-    def __init__(self, inner: Shapes, where: str, units: list[re.Match]):
+    def __init__(self, inner: Shapes, where: str, units: list[re.Match], kind: str):
         self.inner = inner
         self.where = where
-        self.units = units
-        self.kind = units[0]["kind"]
+        self.kinds = {unit["kind"] for unit in units}
+        self.units = [unit for unit in units if unit["kind"] == kind]
+        self.kind = kind
+        self.first_unit = f"block1/unit_1/{self.kind}"
 
     def forms(self) -> list[str]:
         """The forms that the first unit is there in; the grouped one if in none."""
-        unit = f"block1/unit_1/{self.kind}"
         found = [
             form
-            for form, marks in _FORM_MARKS.items()
-            if all(f"{unit}/{mark}" in self.inner for mark in marks)
+            for form, marks in FORM_MARKS.items()
+            if all(f"{self.first_unit}/{mark}" in self.inner for mark in marks)
         ]
         return found or ["grouped"]
 
@@ -132,13 +140,8 @@ class _Reader:
         return shape
 
     def arch(self, form: str) -> Arch:
-        kernel, _, _, root_depth = self.shape("conv1/weights")
-        prototype = _PROTOTYPES.get((self.kind, kernel))
-        if prototype is None:
-            raise CheckpointError(
-                f"{self.where}: conv1/weights is a {kernel}x{kernel} filter: name the --arch of a "
-                f"{self.kind} network with such a root"
-            )
+        root = self.root(form)
+        prototype = _prototype(self.kind, root.get("root_kernel", 7))
         num_blocks = max(self.num_units)
         blocks = [self.block(block, form) for block in range(1, num_blocks + 1)]
         cardinalities = [block[3] for block in blocks]
@@ -147,13 +150,12 @@ class _Reader:
                 f"{self.where}: the cardinalities of its blocks are "
                 f"{', '.join(map(str, cardinalities))}, where a ResNeXt has one"
             )
-        prototype = arch_lib.get(prototype)
         strides = [2] * (num_blocks - 1)
-        strides = [*strides, 1] if prototype.convention == "slim" else [1, *strides]
+        strides = [*strides, 1] if prototype.stride_unit == "last" else [1, *strides]
         stages = tuple(Stage(*b[:3], s) for b, s in zip(blocks, strides, strict=True))
         family = prototype.family
-        if cardinalities[0] > 1 and family in ("resnet_v1", "resnet_v2"):
-            family = family.replace("resnet", "resnext")
+        if cardinalities[0] > 1:
+            family = prototype.traits.grouped or family
         projects = any(name.endswith(f"/{self.kind}/shortcut/weights") for name in self.inner)
         return prototype.replace(
             name=f"{family}_custom",
@@ -161,10 +163,70 @@ class _Reader:
             stages=stages,
             cardinality=cardinalities[0],
             num_classes=num_classes(self.inner),
-            root_depth=root_depth,
             form=form,
             shortcut="projection" if projects else prototype.shortcut,
+            **root,
+            **self.norms(form),
+            **self.logits(),
         )
+
+    def root(self, form: str) -> dict[str, object]:
+        """What the root convolution's weights tell; without one, what the first unit's do."""
+        if not any(name.startswith("conv1/") for name in self.inner):
+            *_, channels, _ = self.shape(f"{self.first_conv(form)}/weights")
+            return {"root_block": False, "input_channels": channels}
+        height, width, channels, depth = self.shape("conv1/weights")
+        if height != width:
+            raise CheckpointError(
+                f"{self.where}: conv1/weights is a {height}x{width} filter, and roots are square"
+            )
+        return {"root_kernel": height, "input_channels": channels, "root_depth": depth}
+
+    def first_conv(self, form: str) -> str:
+        """The scope of the first convolution of the first unit."""
+        branch = "" if form == "grouped" else "/branch_0"
+        return f"{self.first_unit}{branch}/conv1"
+
+    def norms(self, form: str) -> dict[str, object]:
+        """Which variables batch norms have, and which convolutions have biases beside one.
+
+        Raises:
+            CheckpointError: the first unit has neither batch norms nor biases.
+        """
+        first = self.first_conv(form)
+        has_norm = self.has_norm(first)
+        if not has_norm and f"{first}/biases" not in self.inner:
+            raise CheckpointError(
+                f"{self.where}: {first} has neither a batch norm (BatchNorm) nor biases: a "
+                "network without either, or with another kind of normalisation, is "
+                "converted by its graph alone"
+            )
+        norm = f"{self.first_unit}/preact" if UNIT_KINDS[self.kind].preact else f"{first}/BatchNorm"
+        if not has_norm and not UNIT_KINDS[self.kind].preact:
+            return {"use_batch_norm": False}
+        in_units = has_norm and f"{first}/biases" in self.inner
+        # Biases at the root are those of a pre-activation net in the same scope, if there is one.
+        others = {kind for kind in self.kinds if UNIT_KINDS[kind].preact}
+        at_root = not others and self.has_norm("conv1") and "conv1/biases" in self.inner
+        places = {(False, False): "none", (True, False): "root", (False, True): "units"}
+        return {
+            "use_batch_norm": has_norm,
+            "batch_norm_scale": f"{norm}/gamma" in self.inner,
+            "batch_norm_center": f"{norm}/beta" in self.inner,
+            "conv_bias": places.get((at_root, in_units), "all"),
+        }
+
+    def has_norm(self, scope: str) -> bool:
+        return any(f"{scope}/BatchNorm/{name}" in self.inner for name in _NORM)
+
+    def logits(self) -> dict[str, object]:
+        shape = self.inner.get("logits/weights")
+        if shape is None:
+            return {}
+        return {
+            "logits_layer": "dense" if len(shape) == 2 else "conv",
+            "logits_bias": "logits/biases" in self.inner,
+        }
 
     def block(self, block: int, form: str) -> tuple[int, int, int, int]:
         """(units, depth, width of the 3x3, cardinality) of a block, from its first unit."""
@@ -195,17 +257,3 @@ class _Reader:
         branch = re.compile(rf"block(\d{{1,9}})/unit_1/{self.kind}/(branch_\d+)/")
         matches = map(branch.match, self.inner)
         return Counter(block for block, _ in {match.groups() for match in matches if match})
-
-
-def _read_script(inner: Shapes) -> Arch:
-    """The net of the public CIFAR ResNeXt script, from its batch norms' names."""
-    splits = [name for name in inner if _SCRIPT.match(name)]
-    branch_depth = inner.get("split_layer_1_0_splitN_0_batch1/gamma", (0,))[0]
-    found = arch_lib.resnext_cifar(len(splits), branch_depth, num_classes(inner))
-    stages = []
-    for block, stage in enumerate(found.stages, start=1):
-        units = [n for n in inner if re.match(rf"trans_layer_{block}_\d+_batch1/gamma$", n)]
-        depth = inner.get(f"trans_layer_{block}_0_batch1/gamma", (stage.depth,))[0]
-        stages.append(dataclasses.replace(stage, num_units=len(units), depth=depth))
-    root_depth = inner.get("first_layer_batch1/gamma", (found.root_depth,))[0]
-    return found.replace(stages=tuple(stages), root_depth=root_depth, name="resnext_cifar_custom")
