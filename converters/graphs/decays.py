@@ -77,9 +77,26 @@ def _factor(graph: Graph, product: Node) -> float | None:
 
 
 def _constant(graph: Graph, node: Node, index: int) -> float | None:
-    """An input of `node` that is a scalar constant, as the shortest decimal of its type."""
-    source = graph.parameter(node, index)
-    if source is None or source.op != "Const" or source.shape != ():
-        return None
-    value = graph.constant(node, index)
-    return None if value is None else float(str(value))
+    """An input of `node` that is a scalar constant, as the shortest decimal of its type.
+
+    Behind a `cond` on is_training it is that of training: what else there is does nothing, with
+    the constant 1.
+    """
+    values = _constants(graph, graph.input(node, index), MAX_CHAIN)
+    if len(values) > 1:
+        values.discard(1.0)
+    return values.pop() if len(values) == 1 else None
+
+
+def _constants(graph: Graph, node: Node | None, depth: int) -> set[float | None]:
+    """The scalar constants that `node` may be, None for anything else."""
+    while node and node.op in FORWARDING and node.op != "Merge" and depth:
+        node, depth = graph.input(node, 0), depth - 1
+    if node is None or not depth:
+        return {None}
+    if node.op == "Merge":
+        sides = (graph.input(node, index) for index in range(len(node.inputs)))
+        return {value for side in sides for value in _constants(graph, side, depth // 2)}
+    if node.op != "Const" or node.shape != () or node.tensor.small().dtype.kind not in "iuf":
+        return {None}
+    return {float(str(node.tensor.small()))}

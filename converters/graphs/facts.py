@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slim_resnet.arch.parts import Activation
+
 Pair = tuple[int, int]  # height, width
 
 # TensorFlow's fused batch norm takes this for any smaller epsilon (a demand of cuDNN's), so a graph
@@ -32,16 +34,22 @@ class Window:
     pads: tuple[Pair, Pair] = ((0, 0), (0, 0))
 
     @property
-    def padding_per_side(self) -> int | None:
-        """Pixels of padding on every side; None if the sides differ or the image's size decides."""
-        totals = set()
+    def sides(self) -> tuple[Pair, Pair] | None:
+        """Pixels of padding before and behind, height and width; None: the image's size decides."""
+        found = []
         for kernel, stride, rate, pads in zip(
             self.kernel, self.stride, self.rate, self.pads, strict=True
         ):
             around = rate * (kernel - 1) if self.padding == "SAME" else 0
-            if around % 2 or (around and stride > 1):
+            if around and stride > 1:
                 return None
-            totals |= {pad + around // 2 for pad in pads}
+            found.append((pads[0] + around // 2, pads[1] + around - around // 2))
+        return found[0], found[1]
+
+    @property
+    def padding_per_side(self) -> int | None:
+        """Pixels of padding on every side; None if the sides differ or the image's size decides."""
+        totals = {pad for pads in self.sides or () for pad in pads}
         return totals.pop() if len(totals) == 1 else None
 
     def __str__(self) -> str:
@@ -52,27 +60,73 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Something between two layers.
+
+    Attributes:
+        kind: "bias", "norm", "activation", "bound" (clipping to -value ... value), "pad",
+            "reshape" or "dropout".
+        op: the name of its operation, for a norm as in `NormFact`.
+        value: the `Activation`, or the bound.
+    """
+
+    kind: str
+    op: str
+    value: Activation | float | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a tensor comes from: the layer that computes it, and what follows that.
+
+    Attributes:
+        kind: "conv", "sum", "concat", "pool", "mean", "dense", or "other" for what no Arch has.
+        op: the name of that operation.
+        type: its type, e.g. "Conv2D".
+        weights: of a conv or dense layer, None where they are computed.
+        steps: what follows it, in order.
+    """
+
+    kind: str
+    op: str
+    type: str
+    weights: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
 class ConvFact:
-    """A Conv2D: the variable it reads, how it slides, and its groups (None: not known)."""
+    """A Conv2D: the variable it reads, how it slides, and its groups (None: not known).
+
+    `source` is what it reads, its padding left out.
+    """
 
     op: str
     weights: str
     window: Window
     groups: int | None
+    source: Link
 
 
 @dataclass(frozen=True)
 class PoolFact:
-    """A pooling; `kind` is MaxPool or AvgPool, `after` the weights of the convolution right before.
-
-    `after` is None where something other than a batch norm, a bias or an activation lies between.
-    An explicit padding counts whatever it fills in: behind a ReLU zeros do for minus infinity.
-    """
+    """A pooling; `kind` is MaxPool or AvgPool, `fill` what an explicit padding fills in."""
 
     op: str
     kind: str
     window: Window
-    after: str | None
+    fill: float
+    source: Link
+
+
+@dataclass(frozen=True)
+class JoinFact:
+    """A sum, a concatenation, the mean of all positions or a dense layer, and what it reads."""
+
+    op: str
+    kind: str  # as of a `Link`
+    inputs: tuple[Link, ...]
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,25 @@ Source: TensorFlow's `core/ops/nn_ops.cc` and `array_ops.cc` for the operations,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from converters.files.errors import Malformed, blame
-from converters.files.graphdef import FORWARDING, MAX_CHAIN, Graph, Node
+from converters.files.graphdef import MAX_CHAIN, Graph, Node
 from converters.graphs.arch_facts import GraphFacts
 from converters.graphs.decays import moving_average_decays, weight_decays
-from converters.graphs.facts import ConvFact, NormFact, PoolFact, Window
+from converters.graphs.facts import ConvFact, Link, NormFact, PoolFact, Window
+from converters.graphs.links import ADDITIONS, FUSED, PADS, POOLS, Links
 
-_POOLS = frozenset(("MaxPool", "AvgPool"))
-_PADS = frozenset(("Pad", "PadV2"))
-_FUSED = frozenset(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
-_ADDITIONS = frozenset(("Add", "AddV2"))
 _DEFAULT_EPSILON = 1e-4  # of FusedBatchNorm, left out by strip_default_attrs
 _PADDINGS = frozenset(("SAME", "VALID", "EXPLICIT"))
-# What may lie between a convolution and the pooling that belongs to it, and (the second) what
-# keeps the number of channels as well.
-_AFTER_CONV = FORWARDING | _FUSED | _PADS | {"BiasAdd", "Relu", "Relu6", "Mul"}
-_SAME_CHANNELS = _AFTER_CONV | _POOLS | {"SpaceToBatchND", "BatchToSpaceND"}
 
 _Pads = tuple[tuple[int, int], tuple[int, int]]
+# What has as many channels as what it reads.
+_KEEPING = ("conv", "sum", "pool")
+
 _NO_PADS: _Pads = ((0, 0), (0, 0))
 
 
@@ -38,7 +35,8 @@ def graph_facts(graph: Graph) -> GraphFacts:
         CheckpointError: an operation is damaged, or the graph has no convolution at all.
     """
     with blame(graph.path):
-        convs = tuple(_convs(graph))
+        links = Links(graph)
+        convs = tuple(_convs(graph, links))
         if not convs:
             where = " outside the functions of TensorFlow 2" if graph.has_functions else ""
             raise Malformed(
@@ -48,14 +46,15 @@ def graph_facts(graph: Graph) -> GraphFacts:
         return GraphFacts(
             graph.path,
             convs,
-            tuple(_pools(graph)),
+            tuple(_pools(graph, links)),
             tuple(_norms(graph)),
+            tuple(links.joins()),
             tuple(weight_decays(graph)),
             tuple(moving_average_decays(graph)),
         )
 
 
-def _convs(graph: Graph) -> Iterator[ConvFact]:
+def _convs(graph: Graph, links: Links) -> Iterator[ConvFact]:
     for node in graph:
         weights = graph.parameter(node, 1) if node.op == "Conv2D" else None
         if weights is None:
@@ -68,37 +67,38 @@ def _convs(graph: Graph) -> Iterator[ConvFact]:
         if before and before.op == "SpaceToBatchND":
             rate, pads = _block_shape(graph, before), _block_pads(graph, before)
             before = graph.source(graph.input(before, 0))
-        if before and before.op in _PADS and _pad_value(graph, before) == 0:
+        if before and before.op in PADS and _pad_value(graph, before) == 0:
             pads = _sum(pads, _pads(graph, before, node))
+            before = graph.input(before, 0)
         window = Window(shape[:2], node.spatial("strides"), rate, _padding(node), pads)
-        channels = _channels(graph, graph.input(node, 0))
+        link = links.behind(before)
+        channels = _channels(graph, links, link)
         groups = channels // shape[2] if channels and shape[2] else None
-        yield ConvFact(node.name, weights.name, window, groups)
+        yield ConvFact(node.name, weights.name, window, groups, link)
 
 
-def _pools(graph: Graph) -> Iterator[PoolFact]:
+def _pools(graph: Graph, links: Links) -> Iterator[PoolFact]:
     for node in graph:
-        if node.op not in _POOLS:
+        if node.op not in POOLS:
             continue
         before = graph.source(graph.input(node, 0))
-        pads = _own_pads(node)
-        if before and before.op in _PADS:  # whatever its value: see `PoolFact`
-            pads = _sum(pads, _pads(graph, before, node))
+        pads, fill = _own_pads(node), -math.inf  # which is what TensorFlow's own padding does
+        if before and before.op in PADS:
+            pads, fill = _sum(pads, _pads(graph, before, node)), _pad_value(graph, before)
+            before = graph.input(before, 0)
         kernel, stride = node.spatial("ksize"), node.spatial("strides")
         window = Window(kernel, stride, padding=_padding(node), pads=pads)
-        conv = _upstream(graph, graph.input(node, 0), _AFTER_CONV)
-        weights = graph.parameter(conv, 1) if conv and conv.op == "Conv2D" else None
-        yield PoolFact(node.name, node.op, window, weights.name if weights else None)
+        yield PoolFact(node.name, node.op, window, fill, links.behind(before))
 
 
 def _norms(graph: Graph) -> Iterator[NormFact]:
     for node in graph:
-        if node.op in _FUSED:
+        if node.op in FUSED:
             sources = (graph.parameter(node, index) for index in range(1, 5))
             yield _norm(node, node.number("epsilon", _DEFAULT_EPSILON), sources)
         elif node.op == "Rsqrt":  # of variance + epsilon; gamma times that comes next
             total = graph.source(graph.input(node, 0))
-            if total is None or total.op not in _ADDITIONS:
+            if total is None or total.op not in ADDITIONS:
                 continue
             epsilon = graph.constant(total, 1)
             if epsilon is None or epsilon.shape:
@@ -142,12 +142,12 @@ def _pairs(node: Node, paddings: np.ndarray | None, layout: Node) -> _Pads:
     return height, width
 
 
-def _pad_value(graph: Graph, pad: Node) -> float | None:
-    """The constant that a Pad fills in."""
+def _pad_value(graph: Graph, pad: Node) -> float:
+    """The constant that a Pad fills in; NaN where it is computed."""
     if pad.op == "Pad":
-        return 0
+        return 0.0
     value = graph.constant(pad, 2)
-    return float(value) if value is not None and value.size == 1 else None
+    return float(value) if value is not None and value.size == 1 else math.nan
 
 
 def _block_shape(graph: Graph, node: Node) -> tuple[int, int]:
@@ -184,25 +184,18 @@ def _constant_upstream(graph: Graph, node: Node | None) -> np.ndarray | None:
     return found[0] if len(found) == 1 else None
 
 
-def _upstream(graph: Graph, node: Node | None, through: frozenset[str]) -> Node | None:
-    """As `Graph.source`, through the sum that ends a batch norm that is not fused, too."""
-    for _ in range(MAX_CHAIN):
-        node = graph.source(node, through)
-        offset = graph.input(node, 1) if node and node.op in _ADDITIONS else None
-        if offset is None or offset.op != "Sub":
-            return node
-        node = graph.input(node, 0)
-    return None
-
-
-def _channels(graph: Graph, node: Node | None) -> int | None:
+def _channels(graph: Graph, links: Links, link: Link) -> int | None:
     """Channels of a tensor, from the filter of the convolution that made it."""
-    node = _upstream(graph, node, _SAME_CHANNELS)
-    if node and node.op in _ADDITIONS:
-        node = _upstream(graph, graph.input(node, 1), _SAME_CHANNELS)  # the residual branch
-    weights = graph.parameter(node, 1) if node and node.op == "Conv2D" else None
-    shape = weights.shape if weights else None
-    return shape[3] if shape and len(shape) == 4 else None
+    for _ in range(MAX_CHAIN):
+        if any(step.kind == "pad" for step in link.steps) or link.kind not in _KEEPING:
+            return None
+        if link.kind == "conv":
+            weights = graph.parameter(graph.nodes[link.op], 1)
+            shape = weights.shape if weights else None
+            return shape[3] if shape and len(shape) == 4 else None
+        last = len(graph.nodes[link.op].inputs) - 1  # of a sum: the residual
+        link = links.before(graph.nodes[link.op], last if link.kind == "sum" else 0)
+    return None
 
 
 def _sum(one: _Pads, other: _Pads) -> _Pads:
