@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from converters.files.checkpoint.slices import Shape, parse_shape
 from converters.files.errors import Malformed
+from converters.files.shapes import Shape, parse_shape
 from converters.files.tensors import Tensor, parse_tensor
 from converters.files.wire import Buffer, Message, read_varints
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files.checkpoint.slices import Shape, parse_shape
 from converters.files.dtypes import CONTENT, DType, dtype_of, stored_values
 from converters.files.errors import Malformed
+from converters.files.shapes import Shape, parse_shape
 from converters.files.wire import Message
 
 _MAX_SMALL = 64  # elements; a list of paddings or strides is shorter

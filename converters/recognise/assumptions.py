@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converters.recognise.recorded import ARCH_KEY
+from converters.files.metadata_keys import ARCH_KEY
 from slim_resnet.arch.architecture import Arch
 
 if TYPE_CHECKING:  # which reads what is written here

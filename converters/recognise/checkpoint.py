@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from converters.files import SourceFile, graph_for, open_source
-from converters.files.checkpoint import CheckpointError, TensorFile
+from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.graphs import GraphFacts, graph_facts
 from converters.recognise.detection import Detected, auxiliary_kind, detect
 from converters.recognise.forms import merge
 from converters.recognise.recorded import recorded_arch
-from converters.recognise.rules import RenamedFile, read_rules
+from converters.recognise.rules import apply_rules, read_rules
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import Variable
 
 WEIGHTS = ("model", "ema")
-
-
-class ArrayFile(dict[str, np.ndarray]):
-    """Arrays in memory with the interface of a `TensorFile`; `path` says where they came from."""
-
-    def __init__(self, path: str, arrays: Mapping[str, np.ndarray]):
-        super().__init__(arrays)
-        self.path = path
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self[name].shape
-
-    def dtype(self, name: str) -> np.dtype:
-        return self[name].dtype
 
 
 class SlimCheckpoint(Mapping[str, np.ndarray]):
@@ -47,7 +33,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         notes: what a user should know of how it was read, a sentence each.
 
     Attributes:
-        file: the `TensorFile`, `SourceFile`, `RenamedFile` or `ArrayFile` behind it.
+        file: the `WeightsFile` behind it.
         arch: the network it holds, an `Arch`.
         scope: the network's variable scope, "" when there is none.
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -57,7 +43,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
 
     def __init__(
         self,
-        file: TensorFile | SourceFile | RenamedFile | ArrayFile,
+        file: WeightsFile,
         arch: Arch,
         scope: str,
         weights: str = "model",
@@ -100,10 +86,6 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         return f"<SlimCheckpoint {self.path!r}: {self.arch.describe()}, scope {self.scope!r}>"
 
     @property
-    def _is_renamed(self) -> bool:
-        return isinstance(self.file, RenamedFile)
-
-    @property
     def path(self) -> str:
         return self.file.path
 
@@ -116,6 +98,14 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         """The training step, None when the checkpoint does not tell."""
         names = [n for n in self.auxiliary.get("training state", ()) if n.endswith("global_step")]
         return int(self.file[names[0]]) if names and self.file.shape(names[0]) == () else None
+
+    @property
+    def weights_nbytes(self) -> int:
+        """Bytes of the network's own variables."""
+        return sum(
+            math.prod(variable.shape) * self.file.dtype(self._stored_name(variable)).itemsize
+            for variable in self.arch.variables
+        )
 
     def full_name(self, name: str) -> str:
         """A name below the network's scope -> the name in the checkpoint."""
@@ -148,7 +138,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
             **self.auxiliary,
             "replaced by moving averages": model,
             "unknown variables": self.unknown,
-            "dropped by the rules": self.file.dropped if self._is_renamed else [],
+            "dropped by the rules": list(self.file.dropped),
         }
         left = {kind: [n for n in names if n not in stored] for kind, names in kinds.items()}
         return [(kind, names) for kind, names in left.items() if names]
@@ -159,8 +149,7 @@ class SlimCheckpoint(Mapping[str, np.ndarray]):
         Raises:
             CheckpointError: naming the first variable whose bytes do not match.
         """
-        if not isinstance(self.file, ArrayFile):
-            self.file.verify()
+        self.file.verify()
 
     def _stored_name(self, variable: Variable) -> str:
         name = self.full_name(variable.name)
@@ -238,7 +227,7 @@ def load_checkpoint(
         ValueError: `arch`, `convention`, `weights` or the file of rules makes no sense.
     """
     file = _open(path, step, rules)
-    notes = list(file.notes) if isinstance(file, RenamedFile) else []
+    notes = list(file.notes)
     shapes = {name: file.shape(name) for name in file}
     expected = _recorded(file) if arch is None else arch
     try:
@@ -246,18 +235,18 @@ def load_checkpoint(
     except CheckpointError as error:
         raise CheckpointError("; ".join([str(error), *notes])) from error
     asked = convention is not None or isinstance(arch, Arch)
-    exact, facts, remarks = _with_graph(path, step, file, found, asked)
+    exact, facts, remarks = _with_graph(file, found, asked)
     notes += [*found.notes, *remarks]
     return SlimCheckpoint(file, exact, found.scope, weights, facts=facts, notes=notes)
 
 
 def _open(
     path: str | os.PathLike, step: int | None, rules: str | os.PathLike | None
-) -> TensorFile | SourceFile | RenamedFile:
+) -> WeightsFile:
     given = read_rules(rules) if rules is not None else None
-    file = open_source(path, step=step)
+    file = open_weights(path, step=step)
     if given is not None:
-        return RenamedFile(file, given)
+        return apply_rules(file, given)
     if file.format in _FOREIGN:
         raise CheckpointError(
             f"{file.path}: its weights have another library's names: say --from "
@@ -267,22 +256,22 @@ def _open(
     return file
 
 
-def _recorded(file: TensorFile | SourceFile | RenamedFile) -> Arch | None:
+def _recorded(file: WeightsFile) -> Arch | None:
     """The architecture that an HDF5 file says it holds, None where there is none."""
-    if file.format != "hdf5" or isinstance(file, RenamedFile):
+    if file.format != "hdf5" or file.origins:
         return None
     return recorded_arch(file.path, file.metadata, len(file))
 
 
 def _with_graph(
-    path, step: int | None, file, found: Detected, asked: bool
+    file: WeightsFile, found: Detected, asked: bool
 ) -> tuple[Arch, GraphFacts | None, list[str]]:
     """The network with what the graph beside the weights says of it, that graph, and notes.
 
     `asked`: the user said how the network computes; then the graph only gives rise to notes.
     """
     try:
-        facts = _facts(path, step, file)
+        facts = _facts(file)
         exact = facts.apply(found.arch, scope=found.scope) if facts else found.arch
     except CheckpointError as error:
         if not asked:
@@ -293,16 +282,13 @@ def _with_graph(
     return found.arch, facts, _contradictions(facts.path, exact, found.arch)
 
 
-def _facts(path, step: int | None, file) -> GraphFacts | None:
+def _facts(file: WeightsFile) -> GraphFacts | None:
     """What the graph beside the weights says, under slim's names."""
-    graph = graph_for(path, step=step)
+    graph = file.graph()
     if graph is None:
         return None
-    facts = graph_facts(graph)
-    if isinstance(file, RenamedFile):
-        names = file.names()
-        return facts.renamed(lambda name: names.get(name, name))
-    return facts
+    names = {origin: name for name, origin in file.origins.items()}
+    return graph_facts(graph).renamed(lambda name: names.get(name, name))
 
 
 def _contradictions(path: str, graph: Arch, asked: Arch) -> list[str]:

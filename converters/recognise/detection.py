@@ -6,7 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.recognise.reading import Shapes, num_classes, readings, scopes
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch

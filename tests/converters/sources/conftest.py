@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import converters
-from converters.formats import export
+from converters import formats
 
 # for `fuzzing`, in any of pytest's import modes
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
@@ -37,10 +37,10 @@ def model_arrays(recorded):
 
 @pytest.fixture(scope="session")
 def exports(recorded, tmp_path_factory):
-    """A folder with what `converters.formats.export` writes of `recorded`."""
+    """A folder with what `converters.formats` writes of `recorded`."""
     folder = tmp_path_factory.mktemp("exports")
     for name, target in EXPORTS.items():
-        export.writer(target, folder / name)(recorded)
+        formats.writer(target, folder / name)(recorded)
     return folder
 
 

@@ -1,0 +1,8 @@
+"""The keys under which files of this project say what they hold."""
+
+from __future__ import annotations
+
+# Of the architecture, in any format with metadata.
+ARCH_KEY = "slim_resnet.arch"
+# The member of a `.keras` file with our metadata, JSON.
+KERAS_METADATA = "slim_resnet.json"
