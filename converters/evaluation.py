@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.models.targets import to_keras, to_torch
 from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
 from slim_resnet.frameworks import require

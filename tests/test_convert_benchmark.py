@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from converters.formats.safetensors_file import contiguous, write_safetensors
+from converters.formats.safetensors_file import write_safetensors
+from converters.recognise.transforms import contiguous
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 CANDIDATES = ["ours", "usual script", "cp", "cp + sync", "import numpy"]

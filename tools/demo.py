@@ -14,7 +14,7 @@ import _cli
 import numpy as np
 
 import converters
-from converters.formats import export
+from converters import formats
 from converters.proof.verification import TOLERANCE, slim_end_points
 
 
@@ -62,7 +62,7 @@ def main() -> int:
         return 1
     for target, name in (("torch", "resnet.safetensors"), ("keras", "resnet.keras")):
         path = f"{args.output_dir}/{name}"
-        export.writer(target, path)(ckpt)
+        formats.writer(target, path)(ckpt)
         _cli.console.print(f"wrote {path}", markup=False)
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from converters import evaluation
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.formats.libraries import from_state
 from converters.formats.safetensors_file import write_safetensors
 from converters.models import torch_model

@@ -6,8 +6,7 @@ import os
 
 import numpy as np
 
-from converters.files import open_source
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError, open_weights
 from converters.formats.libraries import LIBRARIES, Library, from_state
 from converters.models.naming import table
 from converters.recognise.checkpoint import SlimCheckpoint
@@ -87,7 +86,7 @@ def _read(path: str, column: str) -> tuple[Arrays, dict[str, str]]:
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: no such file")
     try:
-        file = open_source(path)
+        file = open_weights(path)
         if file.format not in formats:
             raise CheckpointError(f"{path}: it is of the format {file.format}.")
         # Copies: a mapped file could change after it was checked.

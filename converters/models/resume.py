@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.models.naming import Weight, table
 from converters.models.training import set_keras_weight_decay, sgd_param_groups
 from converters.recognise.checkpoint import SlimCheckpoint

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.formats.safetensors_file import contiguous
 from converters.models.naming import table
 from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.transforms import contiguous
 from slim_resnet.frameworks import require
 
 

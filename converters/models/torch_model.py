@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from converters.files import open_source
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError, open_weights
 from converters.models.training import sgd_param_groups
 from converters.recognise.recorded import recorded_arch
 from slim_resnet.arch.architecture import Arch
@@ -198,7 +197,7 @@ def load(path: str | os.PathLike) -> ResNet:
     path = os.fspath(path)
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: no such file")
-    file = open_source(path)
+    file = open_weights(path)
     arch = recorded_arch(path, file.metadata, len(file))
     if arch is None:
         raise CheckpointError(

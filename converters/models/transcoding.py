@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.files import WeightsFile
+from converters.recognise.checkpoint import SlimCheckpoint
 from converters.recognise.detection import PER_VARIABLE
 from converters.recognise.forms import merge, split
 
@@ -23,7 +24,7 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         form: "grouped", "concat" or "branches".
 
     Returns:
-        A checkpoint in memory, for `to_torch`, `verify` or `export.write_checkpoint`. The CIFAR
+        A checkpoint in memory, for `to_torch`, `verify` or `formats.write_checkpoint`. The CIFAR
         script's variables, which have no scope, get the scope "resnext_cifar" in the grouped form
         and lose it on the way back.
 
@@ -50,7 +51,7 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         moved = split(new, merge(old, stored))
         values.update(_prefixed(scope, {f"{name}/{slot}": v for name, v in moved.items()}))
     return SlimCheckpoint(
-        ArrayFile(ckpt.path, values),
+        WeightsFile.of_arrays(ckpt.path, values),
         new,
         scope,
         "ema" if ckpt.averaged else "model",

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.formats.format import Format
+from converters.models.slim_model import SlimModel
 from converters.models.targets import to_keras, to_torch
 from converters.recognise.checkpoint import SlimCheckpoint
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.files import atomic_path
-from slim_resnet.frameworks import quiet_stderr, require
+from slim_resnet.frameworks import require
 
 TARGETS = ("torch", "keras")
 
@@ -153,6 +155,22 @@ def verify(
     )
 
 
+def prove(
+    ckpt: SlimCheckpoint,
+    format: Format,
+    path: str,
+    *,
+    progress: Callable[[str], None] = lambda step: None,
+) -> tuple[Report, ...]:
+    """float64 decides; float32 is what users will run."""
+    ckpt.check_sums()
+    # All but Keras's files hold what our torch module computes.
+    model = "keras" if format.model == "keras" else "torch"
+    return tuple(
+        verify(ckpt, [model], dtype, progress=progress) for dtype in ("float64", "float32")
+    )
+
+
 def _compare(
     target: str, size: tuple[int, int], arch: Arch, expected: EndPoints, actual: EndPoints
 ) -> list[Comparison]:
@@ -182,23 +200,8 @@ def output_names(arch: Arch) -> tuple[str, ...]:
 
 def slim_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:
     """The end points of the slim graph on each batch [batch, height, width, 3], in its dtype."""
-    require("tensorflow")
-    from slim_resnet import graph
-    from slim_resnet.compat import tf
-
-    arch, stored = ckpt.arch, ckpt.stored()
-    scope = ckpt.scope or None
-    with tf.Graph().as_default():
-        inputs = tf.placeholder(images[0].dtype, [None, None, None, 3])
-        net, tensors = graph.build(arch, inputs, scope=scope)
-        fetches = {name: tensors[f"{scope or arch.name}/{name}"] for name in arch.end_points}
-        fetches.setdefault("logits" if arch.logits else "pool5", net)
-        values = {v: stored[name] for name, v in graph.variables(arch, scope).items()}
-        with quiet_stderr():
-            session = tf.Session()
-        with session:
-            graph.assign(session, values)
-            return [session.run(fetches, {inputs: batch}) for batch in images]
+    with SlimModel(ckpt, images[0].dtype.name) as model:
+        return [model.run(batch) for batch in images]
 
 
 def torch_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:

@@ -23,7 +23,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir))
 from fuzzing import campaign, judge, samples  # noqa: E402
 from fuzzing.handmade import snappy, table_bytes  # noqa: E402
 
-from converters.files.checkpoint import CheckpointError, open_checkpoint  # noqa: E402
+from converters.files import CheckpointError
+from converters.files.checkpoint import open_checkpoint  # noqa: E402
 from converters.files.checkpoint.snappy import decompress  # noqa: E402
 from converters.files.checkpoint.table import Table  # noqa: E402
 from converters.files.checkpoint.writer import write_bundle  # noqa: E402

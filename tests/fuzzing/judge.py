@@ -7,7 +7,7 @@ import traceback
 import tracemalloc
 from collections.abc import Callable
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 
 MAX_ALLOCATION = 32  # times the size of the files: bytes that reading them may take
 SLACK = 2 << 20  # bytes: what a reader takes whatever the file

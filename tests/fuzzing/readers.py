@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import converters
-from converters.files import open_source
+from converters.files import open_weights
 from converters.formats import library_files as exchange_files
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
@@ -17,8 +17,8 @@ def tiny_arch() -> Arch:
 
 
 def weights(path: str) -> dict:
-    """Every array, whatever it is, as `open_source` gives it; checksums are compared."""
-    file = open_source(path)
+    """Every array, whatever it is, as `open_weights` gives it; checksums are compared."""
+    file = open_weights(path)
     file.verify()
     return _contents(file)
 

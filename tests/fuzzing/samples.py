@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.files import WeightsFile
 from converters.files.checkpoint.crc32c import masked_crc32c
 from converters.files.checkpoint.slices import slice_key
 from converters.files.checkpoint.table import Table
 from converters.files.checkpoint.writer import write_bundle
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.checkpoint import SlimCheckpoint
 from fuzzing import readers
 from fuzzing.damage import Spoil, spoil
 from fuzzing.handmade import message, shape, snappy, table_bytes, v1_record
@@ -65,7 +66,7 @@ def make(folder: pathlib.Path, have: Callable[[str], bool]) -> dict[str, Sample]
     """Writes the samples whose frameworks are there; returns those."""
     arch = readers.tiny_arch()
     values = {f"tiny/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
-    ckpt = SlimCheckpoint(ArrayFile("tiny", values), arch, "tiny")
+    ckpt = SlimCheckpoint(WeightsFile.of_arrays("tiny", values), arch, "tiny")
     for maker, needs in _MAKERS.items():
         if all(map(have, needs)):
             maker(folder, ckpt)
@@ -148,13 +149,13 @@ def _v1_items(listings, records) -> list[tuple[bytes, bytes]]:
 def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
     import h5py
 
-    from converters.formats import export
+    from converters import formats
 
     dumps = _folder(folder, "dumps")
     np.savez(dumps / "dump.npz", **ckpt)
     np.savez_compressed(dumps / "packed.npz", **ckpt)
-    export.writer("torch", dumps / "net.safetensors")(ckpt)
-    export.writer("hdf5", dumps / "net.h5")(ckpt)
+    formats.writer("torch", dumps / "net.safetensors")(ckpt)
+    formats.writer("hdf5", dumps / "net.h5")(ckpt)
     with h5py.File(dumps / "packed.h5", "w", libver="latest") as file:
         for name, array in list(ckpt.items())[:6]:
             options = {"compression": "gzip", "shuffle": True} if array.ndim == 4 else {}
@@ -164,32 +165,32 @@ def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
 def _make_torch(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
     import torch
 
-    from converters.formats import export
+    from converters import formats
 
     made = _folder(folder, "torch")
-    export.writer("torch", made / "net.pt")(ckpt)
+    formats.writer("torch", made / "net.pt")(ckpt)
     content = torch.load(made / "net.pt", weights_only=True)
     torch.save(content, made / "old.pt", _use_new_zipfile_serialization=False)
 
 
 def _make_keras(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
-    from converters.formats import export
+    from converters import formats
 
     made = _folder(folder, "keras")
     for name in ("net.keras", "net.weights.h5"):
-        export.writer("keras", made / name)(ckpt)
+        formats.writer("keras", made / name)(ckpt)
 
 
 def _make_graphs(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
-    from converters.formats import export
+    from converters import formats
     from slim_resnet import graph
     from slim_resnet.compat import tf
 
     made = _folder(folder, "graphs")
-    export.writer("frozen", made / "frozen.pb")(ckpt)
+    formats.writer("frozen", made / "frozen.pb")(ckpt)
     frozen = tf.GraphDef.FromString((made / "frozen.pb").read_bytes())
     tf.io.write_graph(frozen, str(made), "frozen.pbtxt", as_text=True)
-    export.writer("saved_model", made / "saved")(ckpt)
+    formats.writer("saved_model", made / "saved")(ckpt)
     write_bundle(made / "model.ckpt-1", ckpt)
     with tf.Graph().as_default():
         graph.build(ckpt.arch, tf.placeholder(tf.float32, [None, None, None, 3]), scope="tiny")
