@@ -59,7 +59,7 @@ np.random.seed(7)
 ops.get_default_graph().seed = 7
 try:
     if mode == "shim":
-        from slim_resnet.legacy.runner import run_path
+        from slim_resnet.legacy.running.runner import run_path
         sys.exit(run_path(script, args))
     assert not any("slim_resnet.legacy" in name for name in sys.modules)
     sys.argv, sys.path[0] = [script, *args], os.path.dirname(script)
@@ -67,7 +67,7 @@ try:
 except SystemExit as end:
     if end.code:
         raise
-assert ("slim_resnet.legacy.hooks" in sys.modules) == (mode == "shim")
+assert ("slim_resnet.legacy.running.import_hook" in sys.modules) == (mode == "shim")
 defs = [g.as_graph_def().SerializeToString(deterministic=True) for g in graphs.values()]
 values = {f"graph{i}": np.frombuffer(d, np.uint8) for i, d in enumerate(defs)}
 values |= {f"value{i}": value for i, value in enumerate(found) if value.dtype != object}

@@ -32,7 +32,7 @@ def test_importing_the_package_changes_nothing(tmp_path):
         import tensorflow as tf, numpy as np, keras
         before = (sys.modules["tensorflow"], sys.modules["numpy"], sys.modules["keras"],
                   builtins.__import__, list(sys.meta_path), set(dir(tf)), set(dir(np)))
-        import slim_resnet.resnet_v1, slim_resnet.legacy.installation
+        import slim_resnet.resnet_v1, slim_resnet.legacy.running.installation
         after = (sys.modules["tensorflow"], sys.modules["numpy"], sys.modules["keras"],
                  builtins.__import__, list(sys.meta_path), set(dir(tf)), set(dir(np)))
         assert before == after
@@ -71,7 +71,7 @@ INSTALL = """
             and not hasattr(tensorflow.TensorShape([3])[0], "value"),
         }
 
-    import slim_resnet.legacy.installation
+    import slim_resnet.legacy.running.installation
     before = state()
     with legacy.install():
         legacy.install()  # twice is once

@@ -8,9 +8,16 @@ import json
 import numpy as np
 import pytest
 
-from slim_resnet.legacy import internals, lookup, outside
-from slim_resnet.legacy.hparams import HParams
-from slim_resnet.legacy.symbols import is_package
+from slim_resnet.legacy import lookup
+from slim_resnet.legacy.replacements.hparams import HParams
+from slim_resnet.legacy.tables import (
+    keras,
+    python_stdlib,
+    tensorflow,
+    tensorflow_internals,
+    tflearn,
+)
+from slim_resnet.legacy.tables.symbols import is_package
 
 CONTRIB_LEVEL = 2  # dots in "tf.contrib.slim"
 
@@ -26,20 +33,20 @@ def names(data) -> list[str]:
 
 
 def test_every_name_of_tensorflow_1_is_there_or_has_a_remedy(names):
-    from slim_resnet.legacy.views import resolve, view
+    from slim_resnet.legacy.running.old_modules import old_module, resolve
 
-    tf = view("tensorflow")
+    tf = old_module("tensorflow")
     found, gone, missing = 0, 0, []
     for name in names:
         symbol = lookup(name)
-        if symbol is not None and symbol.heir is None:
+        if symbol is not None and symbol.successor is None:
             gone += 1
             assert symbol.remedy, name
             continue
         found += 1
         try:
             if symbol is not None:
-                resolve(symbol.heir)
+                resolve(symbol.successor)
             else:
                 _walk(tf, name)
         except (AttributeError, ImportError):
@@ -55,18 +62,18 @@ def _walk(module, name: str):
     return module
 
 
-def test_every_other_heir_is_there():
-    from slim_resnet.legacy.views import resolve
+def test_every_other_successor_is_there():
+    from slim_resnet.legacy.running.old_modules import resolve
 
-    for table in (internals.HEIRS, outside.HEIRS):
-        assert table
-        for name in table:
-            assert resolve(lookup(name).heir) is not None, name
+    for table in (keras, python_stdlib, tensorflow, tensorflow_internals, tflearn):
+        assert table.SUCCESSORS
+        for name in table.SUCCESSORS:
+            assert resolve(lookup(name).successor) is not None, name
 
 
 def test_no_package_of_contrib_falls_to_the_answer_for_unknown_ones(names):
     unknown = lookup("tf.contrib.never_was")
-    assert unknown.heir is None
+    assert unknown.successor is None
     packages = [n for n in names if n.startswith("tf.contrib.") and n.count(".") == CONTRIB_LEVEL]
     assert len(packages) > 70
     assert [n for n in packages if lookup(n).remedy == unknown.remedy] == []
@@ -74,7 +81,7 @@ def test_no_package_of_contrib_falls_to_the_answer_for_unknown_ones(names):
 
 
 @pytest.mark.parametrize(
-    ("name", "heir"),
+    ("name", "successor"),
     [
         ("tf.contrib.layers.batch_norm", "tf_slim.batch_norm"),
         ("tensorflow.contrib.slim.nets.resnet_v1.resnet_v1_50", "slim_resnet.resnet_v1."
@@ -87,8 +94,8 @@ def test_no_package_of_contrib_falls_to_the_answer_for_unknown_ones(names):
         ("tf.estimator.Estimator", None),
     ],
 )  # fmt: skip
-def test_heirs(name, heir):
-    assert lookup(name).heir == heir
+def test_successors(name, successor):
+    assert lookup(name).successor == successor
 
 
 def test_what_is_still_there_has_no_symbol():
@@ -134,7 +141,7 @@ def test_hparams_behave_as_in_tensorflow_1(data):
 
 def test_tflearn_functions_against_numpy():
     from slim_resnet.compat import tf
-    from slim_resnet.legacy import companions
+    from slim_resnet.legacy.replacements import tflearn as replacement
 
     x = np.random.RandomState(0).randn(2, 4, 6, 3).astype(np.float32)
     windows = x.reshape(2, 2, 2, 3, 2, 3)
@@ -149,7 +156,7 @@ def test_tflearn_functions_against_numpy():
     arguments = {"avg_pool_2d": (2,), "max_pool_2d": (2,)}
     with tf.Graph().as_default(), tf.Session() as session:
         made = {
-            name: getattr(companions, name)(tf.constant(x), *arguments.get(name, ()))
+            name: getattr(replacement, name)(tf.constant(x), *arguments.get(name, ()))
             for name in expected
         }
         assert made["global_avg_pool"].op.name.startswith("GlobalAvgPool/")
@@ -157,9 +164,9 @@ def test_tflearn_functions_against_numpy():
         for name, value in session.run(made).items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6, err_msg=name)
         with pytest.raises(ValueError, match="GlobalAvgPool takes a tensor of rank 4, not 2"):
-            companions.global_avg_pool(tf.zeros([2, 3]))
-    assert companions.to_categorical([2, 0]).tolist() == [[0, 0, 1], [1, 0, 0]]
-    a, b = companions.shuffle(np.arange(20), np.arange(20) * 2)
+            replacement.global_avg_pool(tf.zeros([2, 3]))
+    assert replacement.to_categorical([2, 0]).tolist() == [[0, 0, 1], [1, 0, 0]]
+    a, b = replacement.shuffle(np.arange(20), np.arange(20) * 2)
     assert (b == 2 * a).all()
     assert sorted(a) == list(range(20))
 
@@ -185,9 +192,9 @@ PROJECTION = [1, 0.2, -1, 0.1, 0.9, 0, 0.01, 0]
 )  # fmt: skip
 def test_image_transforms(name, arguments, expected):
     from slim_resnet.compat import tf
-    from slim_resnet.legacy.views import view
+    from slim_resnet.legacy.running.old_modules import old_module
 
-    function = getattr(view("tensorflow").contrib.image, name)
+    function = getattr(old_module("tensorflow").contrib.image, name)
     with tf.Graph().as_default(), tf.Session() as session:
         for image in (IMAGE, IMAGE[..., None], IMAGE[None, ..., None]):
             made = function(tf.constant(image), **arguments)
@@ -200,7 +207,7 @@ def test_image_transforms(name, arguments, expected):
 
 def test_composed_image_transforms():
     from slim_resnet.compat import tf
-    from slim_resnet.legacy import image_ops
+    from slim_resnet.legacy.replacements import image_ops
 
     with tf.Graph().as_default(), tf.Session() as session:
         turned = image_ops.angles_to_projective_transforms([0.5], 3.0, 4.0)
@@ -211,9 +218,9 @@ def test_composed_image_transforms():
 
 def test_summaries_whose_tags_are_not_names():
     from slim_resnet.compat import tf
-    from slim_resnet.legacy.views import view
+    from slim_resnet.legacy.running.old_modules import old_module
 
-    old = view("tensorflow").contrib.deprecated
+    old = old_module("tensorflow").contrib.deprecated
     with tf.Graph().as_default(), tf.Session() as session:
         old.scalar_summary("training/Learning Rate", 0.5)
         old.histogram_summary("weights", [1.0, 2.0])
@@ -231,9 +238,9 @@ def test_summaries_whose_tags_are_not_names():
 
 
 def test_keras_1_says_tf_and_th():
-    from slim_resnet.legacy.views import view
+    from slim_resnet.legacy.running.old_modules import old_module
 
-    backend = view("keras.backend")
+    backend = old_module("keras.backend")
     assert backend.image_dim_ordering() == "tf"
     backend.set_image_dim_ordering("th")
     assert backend.image_data_format() == "channels_first"
@@ -245,21 +252,21 @@ def test_keras_1_says_tf_and_th():
 
 def test_kernels_of_theano_are_turned():
     from slim_resnet.compat import tf
-    from slim_resnet.legacy.views import view
+    from slim_resnet.legacy.running.old_modules import old_module
 
-    keras = view("keras")
+    keras = old_module("keras")
     with tf.Graph().as_default(), tf.Session().as_default():
         model = keras.models.Sequential([keras.layers.Conv2D(2, 3, 2, input_shape=(8, 8, 1))])
         kernel = model.get_weights()[0]
         assert kernel.shape == (3, 2, 1, 2)
-        view("keras.utils.layer_utils").convert_all_kernels_in_model(model)
+        old_module("keras.utils.layer_utils").convert_all_kernels_in_model(model)
         np.testing.assert_array_equal(model.get_weights()[0], kernel[::-1, ::-1])
 
 
 def test_numpys_fromstring_and_cast():
-    from slim_resnet.legacy.views import view
+    from slim_resnet.legacy.running.old_modules import old_module
 
-    old = view("numpy")
+    old = old_module("numpy")
     data = old.fromstring(b"\x01\x00\x02\x00", dtype=np.uint16)
     assert data.tolist() == [1, 2]
     data[0] = 3  # a copy, not the bytes themselves

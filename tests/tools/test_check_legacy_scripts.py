@@ -12,10 +12,9 @@ import tokenize
 
 import pytest
 
-from slim_resnet.legacy.static import check as check_lib
-from slim_resnet.legacy.static import tf_names
-from slim_resnet.legacy.static.check import Group, check
-from slim_resnet.legacy.static.symbols_used import ABSL_FLAGS
+from slim_resnet.legacy.rewriting.checker import Group, check, python_files
+from slim_resnet.legacy.rewriting.script import ABSL_FLAGS
+from slim_resnet.legacy.tables import public_names
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "legacy_scripts").rglob("*.py"))
 SCRIPTS = [path for path in SCRIPTS if not path.name.startswith(("test_", "conftest"))]
@@ -50,13 +49,14 @@ def findings(tmp_path):
         (TF + "tf.layers.dense(x, 1)", "tf.layers.dense", Group.SHIM),
         (TF + "tf.compat.v1.Session()", "tf.compat.v1.Session", Group.AS_IT_IS),
         (TF + "tf.compat.v1.layers.dense", "tf.compat.v1.layers.dense", Group.SHIM),
-        (TF + "tf.no_such_name", "tf.no_such_name", Group.NO_HEIR),
+        (TF + "tf.no_such_name", "tf.no_such_name", Group.NO_SUCCESSOR),
         (TF + "tf.contrib.layers.xavier_initializer()", "tf.contrib.layers.xavier_initializer",
          Group.SHIM),
-        (TF + "tf.contrib.layers.no_such_name()", "tf.contrib.layers.no_such_name", Group.NO_HEIR),
+        (TF + "tf.contrib.layers.no_such_name()", "tf.contrib.layers.no_such_name",
+         Group.NO_SUCCESSOR),
         (TF + "tf.contrib.seq2seq.AttentionWrapper", "tf.contrib.seq2seq.AttentionWrapper",
-         Group.NO_HEIR),
-        (TF + "tf.estimator.Estimator(f)", "tf.estimator.Estimator", Group.NO_HEIR),
+         Group.NO_SUCCESSOR),
+        (TF + "tf.estimator.Estimator(f)", "tf.estimator.Estimator", Group.NO_SUCCESSOR),
         (TF + "slim = tf.contrib.slim\nslim.conv2d(x, 1, 1)", "tf.contrib.slim.conv2d", Group.SHIM),
         (TF + "c = tf.contrib\ns = c.slim\ndef f():\n  s.conv2d", "tf.contrib.slim.conv2d",
          Group.SHIM),
@@ -69,7 +69,7 @@ def findings(tmp_path):
         ("import tensorflow.contrib.slim\ntensorflow.contrib.slim.flatten(x)",
          "tf.contrib.slim.flatten", Group.SHIM),
         ("import tensorflow.contrib as tc\ntc.rnn.LSTMBlockCell(1)", "tf.contrib.rnn.LSTMBlockCell",
-         Group.NO_HEIR),
+         Group.NO_SUCCESSOR),
         ("from tensorflow.contrib import slim, layers as L\nL.flatten(x)",
          "tf.contrib.layers.flatten", Group.SHIM),
         ("from tensorflow.contrib.framework import arg_scope\nwith arg_scope([f]): pass",
@@ -86,9 +86,10 @@ def findings(tmp_path):
          "tensorflow.python.framework.ops.get_default_graph", Group.AS_IT_IS),
         ("from tensorflow.python.framework import ops\nops.Tensor",
          "tensorflow.python.framework.ops.Tensor", Group.SHIM),
-        ("from tensorflow.python.nowhere import x", "tensorflow.python.nowhere.x", Group.NO_HEIR),
+        ("from tensorflow.python.nowhere import x", "tensorflow.python.nowhere.x",
+         Group.NO_SUCCESSOR),
         ("from tensorflow.examples.tutorials.mnist import input_data",
-         "tf.examples.tutorials.mnist.input_data", Group.NO_HEIR),
+         "tf.examples.tutorials.mnist.input_data", Group.NO_SUCCESSOR),
         ("import tf_slim as slim\nslim.conv2d", "tf_slim.conv2d", Group.SHIM),
         ("from slim_resnet.compat import slim\nslim.conv2d", "slim_resnet.compat.slim.conv2d",
          Group.AS_IT_IS),
@@ -99,8 +100,8 @@ def findings(tmp_path):
         ("from collections import Mapping", "collections.Mapping", Group.SHIM),
         ("import tensorflow as tf\ntf.contrib.image.rotate", "tf.contrib.image.rotate", Group.SHIM),
         ("f(x).tostring()", "np.ndarray.tostring", Group.SHIM),
-        ("for i in xrange(3): pass", "xrange", Group.NO_HEIR),
-        ("d.iteritems()", "dict.iteritems", Group.NO_HEIR),
+        ("for i in xrange(3): pass", "xrange", Group.NO_SUCCESSOR),
+        ("d.iteritems()", "dict.iteritems", Group.NO_SUCCESSOR),
     ],
 )  # fmt: skip
 def test_group(findings, source, symbol, group):
@@ -156,7 +157,7 @@ def test_every_line_of_the_scripts_is_read():
         found = {(item.line, item.column) for item in check([path]).findings}
         assert found
         for line, column, chain in _chains(path, "tf"):
-            is_module = tf_names.find(chain.partition(".")[2]) is tf_names.Where.MODULE
+            is_module = public_names.find(chain.partition(".")[2]) is public_names.Where.MODULE
             assert is_module or (line, column) in found, f"{path.name}:{line}: {chain}"
 
 
@@ -176,22 +177,22 @@ def _chains(path: pathlib.Path, root: str):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_scripts(tool, path):
     found = tool("run_legacy", "--check", path)
-    missing = [line for line in found.stdout.splitlines() if ": has no heir: " in line]
+    missing = [line for line in found.stdout.splitlines() if ": has no successor: " in line]
     assert found.returncode == (1 if missing else 0)
     assert bool(missing) == ("estimator" in path.stem)
     for line in missing:
-        assert line.split(": has no heir: ")[1].startswith(GONE)
+        assert line.split(": has no successor: ")[1].startswith(GONE)
         assert "estimators left with TensorFlow 2.16" in line
     assert found.stderr == ""
     assert f"{path}:" in found.stdout
 
 
 def test_what_the_groups_promise_is_true():
-    """What works as it is is the same in both; an heir can be had."""
+    """What works as it is is the same in both; a successor can be had."""
     import tensorflow
 
     from slim_resnet.compat import tf
-    from slim_resnet.legacy.views import resolve
+    from slim_resnet.legacy.running.old_modules import resolve
 
     v1 = "tensorflow.compat.v1."
     kinds = {"same": set(), "v1": set(), "elsewhere": set()}
@@ -201,12 +202,16 @@ def test_what_the_groups_promise_is_true():
             old, new = _get(tf, name), _get(tensorflow, name)
             assert inspect.unwrap(old) is inspect.unwrap(new), item.symbol
             kinds["same"].add(name)
-        elif item.group is Group.SHIM and (item.heir or "").startswith(v1) and not item.remedy:
-            _get(tf, item.heir.removeprefix(v1))
-            kinds["v1"].add(item.heir)
-        elif item.group is Group.SHIM and item.heir and not item.heir.startswith("builtins."):
-            resolve(item.heir)
-            kinds["elsewhere"].add(item.heir)
+        elif item.group is Group.SHIM and (item.successor or "").startswith(v1) and not item.remedy:
+            _get(tf, item.successor.removeprefix(v1))
+            kinds["v1"].add(item.successor)
+        elif (
+            item.group is Group.SHIM
+            and item.successor
+            and not item.successor.startswith("builtins.")
+        ):
+            resolve(item.successor)
+            kinds["elsewhere"].add(item.successor)
     assert all(len(names) >= 10 for names in kinds.values())
 
 
@@ -216,9 +221,11 @@ def _get(module, name: str):
 
 def test_the_list_of_names_is_that_of_the_installed_tensorflow():
     # In a process of its own: what Keras is loaded already changes what its loaders list.
-    code = "from slim_resnet.legacy.static import tf_names; print(tf_names.generate(), end='')"
+    code = (
+        "from slim_resnet.legacy.tables import public_names; print(public_names.generate(), end='')"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert tf_names.FILE.read_text(encoding="utf-8") == found.stdout
+    assert public_names.FILE.read_text(encoding="utf-8") == found.stdout
 
 
 def test_the_flags_of_absl():
@@ -237,7 +244,7 @@ def test_no_framework_is_imported(tmp_path):
     script.write_text(TF + "tf.contrib.slim.conv2d(tf.layers.dense(tf.nn.relu(x), 1), 1, 1)\n")
     code = (
         "import sys\n"
-        "from slim_resnet.legacy.static.check import check\n"
+        "from slim_resnet.legacy.rewriting.checker import check\n"
         f"assert len(check([{str(script)!r}]).findings) == 3\n"
         "loaded = {'tensorflow', 'tf_slim', 'tf_keras', 'keras', 'torch'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
@@ -259,7 +266,9 @@ def test_lines_remedies_and_exit_code(tool, tmp_path):
         f"{folder}/a.py:3:5: works through the shim: tf.placeholder: "
         "tensorflow.compat.v1.placeholder" in lines
     )
-    remedy = next(line for line in lines if line.startswith(f"{folder}/b.py:2:1: has no heir: "))
+    remedy = next(
+        line for line in lines if line.startswith(f"{folder}/b.py:2:1: has no successor: ")
+    )
     assert "tf.gather_nd" in remedy
     assert lines[-1].startswith("2 files; works as it is: 1, works through the shim: 1, has no")
     assert tool("run_legacy", "--check", folder / "a.py").returncode == 0
@@ -315,4 +324,4 @@ def test_without_libcst_the_extra_is_named(tmp_path):
 def test_files_are_read_once(tmp_path):
     path = tmp_path / "a.py"
     path.write_text("")
-    assert list(check_lib.python_files([path, tmp_path, path])) == [path]
+    assert list(python_files([path, tmp_path, path])) == [path]

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from slim_resnet.legacy.static.check import Group, check
-from slim_resnet.legacy.static.rewrite import rewrite
+from slim_resnet.legacy.rewriting.checker import Group, check
+from slim_resnet.legacy.rewriting.rewriter import rewrite
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "legacy_scripts").rglob("*.py"))
 SCRIPTS = [path for path in SCRIPTS if not path.name.startswith(("test_", "conftest"))]
@@ -174,7 +174,8 @@ CASES = {
     ),
     "tflearn": (
         "from tflearn.layers.conv import global_avg_pool\nglobal_avg_pool(x, name='p')\n",
-        "from slim_resnet.legacy.companions import global_avg_pool\nglobal_avg_pool(x, name='p')\n",
+        "from slim_resnet.legacy.replacements.tflearn import global_avg_pool\n"
+        "global_avg_pool(x, name='p')\n",
     ),
     "bytes of an array": ("x = y.tostring()\n", "x = y.tobytes()\n"),
     "a private name that moved": (
@@ -190,8 +191,8 @@ CASES = {
     "Keras of that time": (
         "from keras.layers.core import Dense\nfrom keras.layers.merge import add\n"
         "from keras.utils import np_utils\nimport numpy as np\n",
-        "from slim_resnet.legacy.keras1 import Dense\n"
-        "from slim_resnet.legacy import keras1; add = keras1.merge.add\n"
+        "from slim_resnet.legacy.replacements.keras1 import Dense\n"
+        "from slim_resnet.legacy.replacements import keras1; add = keras1.merge.add\n"
         "from tf_keras.src.utils import np_utils\nimport numpy as np\n"
         + NEW_TF + V1,
     ),
@@ -282,7 +283,7 @@ def test_copies_of_the_scripts(tmp_path, path):
     copy.write_bytes(done.code)
     again = rewrite(copy)
     assert (again.code, again.changed) == (done.code, False)
-    gone = {item.symbol for item in done.left if item.group is Group.NO_HEIR}
+    gone = {item.symbol for item in done.left if item.group is Group.NO_SUCCESSOR}
     assert bool(gone) == ("estimator" in path.stem)
     for item in check([copy]).findings:
         symbol = item.symbol.replace("tf.compat.v1.", "tf.")

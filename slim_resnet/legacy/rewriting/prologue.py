@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from slim_resnet.legacy.static import naming
-from slim_resnet.legacy.static.check import LEGACY_KERAS_SWITCH
-from slim_resnet.legacy.static.edits import Editor
-from slim_resnet.legacy.static.symbols_used import Script
-from slim_resnet.legacy.static.syntax import Binding, cst
-from slim_resnet.legacy.static.verdict import V1
+from slim_resnet.legacy.rewriting import new_names
+from slim_resnet.legacy.rewriting.checker import LEGACY_KERAS_SWITCH
+from slim_resnet.legacy.rewriting.script import Script
+from slim_resnet.legacy.rewriting.source_editor import Editor
+from slim_resnet.legacy.rewriting.syntax import Binding, cst
+from slim_resnet.legacy.rewriting.verdict import V1
 
 _COMPAT = "import slim_resnet.compat  # noqa: F401 - mends tf_slim"
 _SWITCH = f'os.environ["{LEGACY_KERAS_SWITCH}"] = "1"  # tf.layers and the like, from tf_keras'
 # Imports that need version 1's behaviour where nothing else imports TensorFlow.
-_WANT_V1 = (f"{V1}.", "tf_keras.", "slim_resnet.legacy.keras1.")
+_WANT_V1 = (f"{V1}.", "tf_keras.", "slim_resnet.legacy.replacements.keras1.")
 # Where the modules of this project are that need no repaired tf_slim, and so do not bring it.
 _NOT_MENDING = "slim_resnet.legacy."
 
@@ -51,7 +51,7 @@ def _wants_keras(copy: Script) -> bool:
     """Whether it takes from tensorflow.compat.v1 what only tf_keras has."""
     if LEGACY_KERAS_SWITCH.encode() in copy.code:
         return False
-    return any(naming.legacy_keras(use.name) for use in copy.uses if use.name.startswith(V1))
+    return any(new_names.legacy_keras(use.name) for use in copy.uses if use.name.startswith(V1))
 
 
 def _disable_v2(copy: Script, editor: Editor) -> None:
@@ -64,7 +64,7 @@ def _disable_v2(copy: Script, editor: Editor) -> None:
         lines = ["", f"{outside[0].local}.disable_v2_behavior()"]
         editor.insert_after(_last_import(copy, outside[0].statement), lines)
     elif names and not modules:
-        lines = [naming.import_line(V1, "tf"), "", "tf.disable_v2_behavior()"]
+        lines = [new_names.import_line(V1, "tf"), "", "tf.disable_v2_behavior()"]
         editor.insert_after(_last_import(copy, names[0].statement), lines)
     for binding in modules if not outside else ():
         last = _last_import(copy, binding.statement)

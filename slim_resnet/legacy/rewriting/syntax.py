@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from slim_resnet.frameworks import require
-from slim_resnet.legacy.static import python2
+from slim_resnet.legacy.tables import python2
 
 cst = require("libcst")
 

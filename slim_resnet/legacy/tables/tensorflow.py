@@ -1,82 +1,16 @@
-"""Names that are not under tf.contrib: the rest of TensorFlow 1.15, tflearn, Keras 1, Python 3.7.
-
-Rows as in `heirs` and `remedies`.
-"""
+"""Names of TensorFlow 1.15 outside tf.contrib, and of the TensorFlow before 1.0."""
 
 from __future__ import annotations
 
-from slim_resnet.legacy.rows import answered, moved
+from slim_resnet.legacy.tables.notation import answered
 
 _V1 = "tensorflow.compat.v1"
-_COMPANIONS = "slim_resnet.legacy.companions"
-_KERAS_1 = "slim_resnet.legacy.keras1"
 _NO_SUCCESSOR = "there is no successor"
 
 
-_TFLEARN = {
-    **{
-        f"tflearn.{module}{name}": f"{_COMPANIONS}.{name}"
-        for name, modules in {
-            "avg_pool_2d": ("", "layers.conv."),
-            "flatten": ("", "layers.core."),
-            "global_avg_pool": ("", "layers.conv."),
-            "global_max_pool": ("", "layers.conv."),
-            "max_pool_2d": ("", "layers.conv."),
-        }.items()
-        for module in modules
-    },
-    **moved("tflearn.activations", "leaky_relu relu sigmoid softmax tanh", _COMPANIONS),
-    **moved("tflearn.data_utils", "shuffle to_categorical", _COMPANIONS),
-}
-
-# Keras 2 took Keras 1's arguments until tf_keras; `import keras` of a script gets them back.
-_KERAS = {
-    f"keras.{module}{name}": f"{_KERAS_1}.{name}"
-    for modules, names in {
-        (
-            "layers.",
-            "layers.convolutional.",
-            "layers.core.",
-            "layers.normalization.",
-            "layers.pooling.",
-        ): "AtrousConvolution2D AveragePooling2D BatchNormalization Conv2D Convolution2D Dense "
-        "Dropout MaxPooling2D",
-        ("backend.",): "image_dim_ordering set_image_dim_ordering",
-        ("layers.",): "merge",
-        ("", "models.", "engine.", "engine.training."): "Model",
-        ("", "models."): "Sequential",
-    }.items()
-    for module in modules
-    for name in names.split()
-}
-
-_KERAS |= {
-    "keras.initializations": f"{_V1}.keras.initializers",
-    "keras.objectives": f"{_V1}.keras.losses",
-}
-
-# Modules of Python that had more in the Python 3.7 of TensorFlow 1.15.
-PYTHON_MODULES = ("collections", "fractions", "inspect", "time")
-_PYTHON = {
-    **moved(
-        "collections",
-        "AsyncGenerator AsyncIterable AsyncIterator Awaitable Callable Collection Container "
-        "Coroutine Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView "
-        "MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView",
-        "collections.abc",
-    ),
-    "fractions.gcd": "math.gcd",
-    "inspect.getargspec": "slim_resnet.legacy.python_names.getargspec",
-    "time.clock": "time.process_time",
-}
-
-HEIRS = {
-    **_TFLEARN,
-    **_KERAS,
-    **_PYTHON,
+SUCCESSORS = {
     # What compat.v1 has only through tf_keras.
     "tf.keras": f"{_V1}.keras",
-    "tf.keras.utils.convert_all_kernels_in_model": f"{_KERAS_1}.convert_all_kernels_in_model",
     "tf.layers": f"{_V1}.layers",
     "tf.nn.rnn_cell": f"{_V1}.nn.rnn_cell",
     "tf.estimator.ModeKeys": "tensorflow.python.saved_model.model_utils.mode_keys."
@@ -107,8 +41,6 @@ _BEFORE_1_0 = {
 
 REMEDIES = {
     **_BEFORE_1_0,
-    "tflearn": "tflearn is not installed, and of it only a few functions without variables are "
-    "here (see slim_resnet.legacy.companions); use tf.layers",
     "tf.examples": "the tutorials left with TensorFlow 2; for MNIST use "
     "tf.keras.datasets.mnist or tensorflow_datasets",
     **answered(

@@ -16,11 +16,11 @@ from types import ModuleType
 
 from slim_resnet import legacy
 from slim_resnet.frameworks import quiet_stderr, require
-from slim_resnet.legacy.source import compile_script
-from slim_resnet.legacy.static import python2
+from slim_resnet.legacy.running.script_source import compile_script
+from slim_resnet.legacy.tables import python2
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_NOT_THE_SCRIPTS = (_HERE, "<frozen runpy>", "<frozen importlib", runpy.__file__)
+_LEGACY = os.path.dirname(os.path.abspath(legacy.__file__))
+_NOT_THE_SCRIPTS = (_LEGACY, "<frozen runpy>", "<frozen importlib", runpy.__file__)
 _PYTHON_2_NAMES = (*python2.NAMES, *python2.METHODS, *python2.MODULES, "has_key")
 
 

@@ -1,4 +1,4 @@
-"""How the tables of `symbols` are written: one row for the names of one package."""
+"""How the tables are written: one row for the names of one package."""
 
 from __future__ import annotations
 

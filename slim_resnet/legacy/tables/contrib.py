@@ -1,23 +1,16 @@
-"""Names of TensorFlow 1.15 that live on elsewhere: old dotted prefix -> dotted path today.
+"""What of `tf.contrib` is elsewhere today: old dotted prefix -> dotted path of its successor.
 
-A row covers everything below it, unless a longer one, here or in `remedies`, says otherwise. A path
-that begins with "tf.contrib." is looked up again: the same thing under its public name.
+A row covers everything below it, unless a longer one, here or in `contrib_removed`, says otherwise.
+A path that begins with "tf.contrib." is looked up again: the same thing under its public name.
 """
 
 from __future__ import annotations
 
-from slim_resnet.legacy.rows import moved
+from slim_resnet.legacy.tables.notation import moved
 
 _V1 = "tensorflow.compat.v1"
 _PYTHON = "tensorflow.python"
-_PORTS = "slim_resnet.legacy.ports"
-
-# What `tensorflow.compat.v1` takes from Keras. With Keras 3 these names raise; tf_keras has them.
-LEGACY_KERAS = {
-    f"{_V1}.keras": "tf_keras.api._v1.keras",
-    f"{_V1}.layers": "tf_keras.api._v1.keras.__internal__.legacy.layers",
-    f"{_V1}.nn.rnn_cell": "tf_keras.api._v1.keras.__internal__.legacy.rnn_cell",
-}
+_REPLACEMENTS = "slim_resnet.legacy.replacements"
 
 
 _OURS = ("resnet_utils", "resnet_v1", "resnet_v2")
@@ -88,7 +81,7 @@ _FRAMEWORK = {
     **moved(
         "tf.contrib.framework",
         "init_from_checkpoint list_variables load_checkpoint load_variable",
-        _PORTS,
+        f"{_REPLACEMENTS}.contrib_framework",
     ),
     **moved(
         "tf.contrib.framework",
@@ -122,7 +115,7 @@ _TRAINING = {
         "evaluate_repeatedly get_or_create_eval_step wait_for_new_checkpoint",
         "tf_slim.training.evaluation",
     ),
-    **moved("tf.contrib.training", "HParams parse_values", "slim_resnet.legacy.hparams"),
+    **moved("tf.contrib.training", "HParams parse_values", f"{_REPLACEMENTS}.hparams"),
     "tf.contrib.training.python": "tf.contrib.training",
     "tf.contrib.training.python.training": "tf.contrib.training",
     **{
@@ -137,7 +130,7 @@ _TRAINING = {
             "sequence_queueing_state_saver",
         )
     },
-    "tf.contrib.training.python.training.hparam": "slim_resnet.legacy.hparams",
+    "tf.contrib.training.python.training.hparam": f"{_REPLACEMENTS}.hparams",
     "tf.contrib.training.python.training.training": "tf_slim.training.training",
 }
 
@@ -213,7 +206,7 @@ _DATA = {
     **moved(
         "tf.contrib.lookup",
         "HashTable index_table_from_tensor index_to_string_table_from_tensor",
-        _PORTS,
+        f"{_REPLACEMENTS}.contrib_lookup",
     ),
     "tf.contrib.lookup.lookup_ops": "tf.contrib.lookup",
     **moved("tf.contrib.proto", "decode_proto encode_proto", f"{_V1}.io"),
@@ -238,7 +231,7 @@ _NUMERIC = {
         "angles_to_projective_transforms compose_transforms flat_transforms_to_matrices "
         "matrices_to_flat_transforms rotate transform translate "
         "translations_to_projective_transforms",
-        "slim_resnet.legacy.image_ops",
+        f"{_REPLACEMENTS}.image_ops",
     ),
     "tf.contrib.image.python.ops": "tf.contrib.image",
     "tf.contrib.image.python.ops.image_ops": "tf.contrib.image",
@@ -287,7 +280,7 @@ _SYSTEM = {
     **moved(
         "tf.contrib.deprecated",
         "audio_summary histogram_summary image_summary scalar_summary",
-        "slim_resnet.legacy.summary_ops",
+        f"{_REPLACEMENTS}.summary_ops",
     ),
     **{
         f"tf.contrib.deprecated.{old}": f"{_V1}.summary.{new}"
@@ -320,7 +313,7 @@ _SYSTEM = {
     ),
 }
 
-# Where an heir is not quite contrib's: what to mind.
+# Where a successor is not quite contrib's: what to mind.
 DIFFERENCES = {
     "tf.contrib.autograph.set_loop_options": "back_prop is gone",
     "tf.contrib.autograph.to_code": "pass what follows recursive by keyword",
@@ -335,7 +328,7 @@ DIFFERENCES = {
     "tf.contrib.training.HParams": "no protocol buffers",
 }
 
-HEIRS = {
+SUCCESSORS = {
     **_SLIM, **_LAYERS, **_FRAMEWORK, **_TRAINING, **_LOSSES_AND_METRICS, **_RNN, **_DATA,
     **_NUMERIC, **_SYSTEM,
 }  # fmt: skip

@@ -1,10 +1,10 @@
-"""Which names TensorFlow 2.21 has, without importing it: `tf_names.txt`, read and made here.
+"""Which names TensorFlow 2.21 has, without importing it: `public_names.txt`, read and made here.
 
 One line for each module of `tensorflow.compat.v1`, its path and its names. A name alone is another
 object there than in `tensorflow`, or absent from `tensorflow`; `name=` is the same object in both;
 `name+` is in `tensorflow` only. After another TensorFlow is installed::
 
-    python -m slim_resnet.legacy.static.tf_names
+    python -m slim_resnet.legacy.tables.public_names
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _parse(entry: str) -> tuple[str, Where]:
 
 
 def generate() -> str:
-    """The text of `tf_names.txt` for the TensorFlow that is installed."""
+    """The text of `public_names.txt` for the TensorFlow that is installed."""
     from slim_resnet.frameworks import require
 
     tf = require("tensorflow")

@@ -1,11 +1,11 @@
-"""Names of TensorFlow 1.15 that have no heir: old dotted prefix -> what to use instead.
+"""What of `tf.contrib`, and of the estimators, is gone: old dotted prefix -> what to use instead.
 
-A row covers everything below it, unless a longer one, here or in `heirs`, says otherwise.
+A row covers everything below it, unless a longer one, here or in `contrib`, says otherwise.
 """
 
 from __future__ import annotations
 
-from slim_resnet.legacy.rows import answered
+from slim_resnet.legacy.tables.notation import answered
 
 _ESTIMATORS = (
     "estimators left with TensorFlow 2.16; use slim.learning.train, "

@@ -14,8 +14,7 @@ import re
 from typing import NamedTuple
 
 from slim_resnet.frameworks import require
-from slim_resnet.legacy.static import python2
-from slim_resnet.legacy.static.syntax import (
+from slim_resnet.legacy.rewriting.syntax import (
     Binding,
     UnreadableError,
     cst,
@@ -25,6 +24,7 @@ from slim_resnet.legacy.static.syntax import (
     module_name,
     parse,
 )
+from slim_resnet.legacy.tables import python2
 
 _meta = require("libcst.metadata")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slim_resnet.legacy.heirs import LEGACY_KERAS
-from slim_resnet.legacy.static import sources, tf_names
-from slim_resnet.legacy.static.verdict import V1, Group, is_keras, judge
+from slim_resnet.legacy.rewriting import installed_sources
+from slim_resnet.legacy.rewriting.verdict import V1, Group, is_keras, judge
+from slim_resnet.legacy.tables import public_names
+from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
 # What one calls them, and another name where that one is taken.
 _CUSTOMARY = {V1: ("tf", "tf_v1"), "tf_slim": ("slim", "tf_slim")}
@@ -37,17 +38,17 @@ def new_name(name: str, v1: bool) -> str | None:
     verdict = judge(name)
     if verdict is None:
         top, _, rest = name.partition(".")
-        is_module = v1 and top == "tensorflow" and tf_names.find(rest) is not None
+        is_module = v1 and top == "tensorflow" and public_names.find(rest) is not None
         return f"{V1}.{rest}" if is_module else name
     if verdict.group is not Group.SHIM or (is_keras(name) and not v1):
         return name
-    is_package = verdict.heir is None and not name.startswith(("absl.", "numpy."))
-    return verdict.heir if verdict.heir or is_package else name
+    is_package = verdict.successor is None and not name.startswith(("absl.", "numpy."))
+    return verdict.successor if verdict.successor or is_package else name
 
 
 def is_only_v2(name: str) -> bool:
-    where = tf_names.find(name[len("tensorflow.") :]) if name.startswith("tensorflow.") else None
-    return where is tf_names.Where.V2
+    top, _, rest = name.partition(".")
+    return top == "tensorflow" and public_names.find(rest) is public_names.Where.V2
 
 
 def legacy_keras(name: str) -> str | None:
@@ -62,9 +63,10 @@ def split(name: str) -> Place:
     """Where a new name is imported from when an expression needs it."""
     if name == V1 or name.startswith(V1 + "."):
         return Place(V1, name[len(V1) + 1 :])
-    if name == "tf_slim" or (name.startswith("tf_slim.") and sources.shows("tf_slim", name[8:])):
-        return Place("tf_slim", name[8:])
-    found = sources.place(name)
+    top, _, rest = name.partition(".")
+    if top == "tf_slim" and (not rest or installed_sources.shows(top, rest)):
+        return Place(top, rest)
+    found = installed_sources.place(name)
     if found is not None:
         return Place(found.module, ".".join(found.rest))
     return Place(*name.rpartition(".")[::2])
@@ -77,7 +79,7 @@ def import_line(name: str, local: str) -> str:
     if name == "tf_slim":
         name = "slim_resnet.compat.slim"
     name = legacy_keras(name) or _IMPORTED_FROM.get(name, name)
-    found = None if name.startswith(f"{V1}.") else sources.place(name)
+    found = None if name.startswith(f"{V1}.") else installed_sources.place(name)
     module, rest = (found.module, found.rest) if found else (name, ())
     if len(rest) > 1:  # an attribute of what a module defines
         parent, _, leaf = module.rpartition(".")

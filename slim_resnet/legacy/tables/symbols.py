@@ -1,20 +1,41 @@
 """Where every `tf.contrib` symbol of TensorFlow 1.15 is today; imports no framework.
 
-`lookup` answers from the tables in `heirs`, `remedies`, `outside` and `internals` by the longest
-dotted prefix, so that one row covers a package. It answers, too, for what TensorFlow 1.15 had
-outside contrib and `tensorflow.compat.v1` no longer has (`tf.estimator`, ...) or keeps only in
-tf_keras (`tf.layers`), for what moved inside `tensorflow.python`, for tflearn and Keras 1.
+`lookup` answers from the tables beside this module by the longest dotted prefix, so that one row
+covers a package. It answers, too, for what TensorFlow 1.15 had outside contrib and
+`tensorflow.compat.v1` no longer has (`tf.estimator`, ...) or keeps only in tf_keras (`tf.layers`),
+for what moved inside `tensorflow.python`, for tflearn, Keras 1 and Python 3.7.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from slim_resnet.legacy import heirs, internals, outside, remedies
-from slim_resnet.legacy.heirs import DIFFERENCES, LEGACY_KERAS
+from slim_resnet.legacy.tables import (
+    contrib,
+    contrib_removed,
+    keras,
+    python_stdlib,
+    tensorflow,
+    tensorflow_internals,
+    tflearn,
+)
+from slim_resnet.legacy.tables.contrib import DIFFERENCES
+from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
-_HEIRS = heirs.HEIRS | outside.HEIRS | internals.HEIRS
-_REMEDIES = remedies.REMEDIES | outside.REMEDIES | internals.REMEDIES
+_SUCCESSORS = (
+    contrib.SUCCESSORS
+    | tensorflow.SUCCESSORS
+    | tensorflow_internals.SUCCESSORS
+    | keras.SUCCESSORS
+    | python_stdlib.SUCCESSORS
+    | tflearn.SUCCESSORS
+)
+_REMEDIES = (
+    contrib_removed.REMEDIES
+    | tensorflow.REMEDIES
+    | tensorflow_internals.REMEDIES
+    | tflearn.REMEDIES
+)
 _KERAS_NOTE = "comes from tf_keras: without the shim, set TF_USE_LEGACY_KERAS=1 before the import"
 
 
@@ -23,12 +44,12 @@ class Symbol(NamedTuple):
 
     Attributes:
         name: the old dotted name, e.g. "tf.contrib.layers.batch_norm".
-        heir: an importable dotted path, e.g. "tf_slim.layers.batch_norm"; None: there is none.
-        remedy: what to use instead where there is no heir; else a difference to know, or "".
+        successor: an importable dotted path, e.g. "tf_slim.layers.batch_norm"; None: there is none.
+        remedy: what to use instead where there is no successor; else a difference to know, or "".
     """
 
     name: str
-    heir: str | None
+    successor: str | None
     remedy: str = ""
 
     @property
@@ -51,21 +72,21 @@ def lookup(dotted: str) -> Symbol | None:
     """
     prefix = name = _short(dotted)
     while prefix:
-        if prefix in _HEIRS:
-            return _inherited(name, _HEIRS[prefix] + name[len(prefix) :])
+        if prefix in _SUCCESSORS:
+            return _inherited(name, _SUCCESSORS[prefix] + name[len(prefix) :])
         if prefix in _REMEDIES:
             return Symbol(name, None, _REMEDIES[prefix])
         prefix = prefix.rpartition(".")[0]
     return None
 
 
-def _inherited(name: str, heir: str) -> Symbol | None:
-    if heir.startswith("tf.contrib."):  # the same thing under its public name
-        found = lookup(heir)
+def _inherited(name: str, successor: str) -> Symbol | None:
+    if successor.startswith("tf.contrib."):  # the same thing under its public name
+        found = lookup(successor)
         return found and found._replace(name=name)
-    if any(heir == module or heir.startswith(module + ".") for module in LEGACY_KERAS):
-        return Symbol(name, heir, _KERAS_NOTE)
-    return Symbol(name, heir, DIFFERENCES.get(name, ""))
+    if any(successor == module or successor.startswith(module + ".") for module in LEGACY_KERAS):
+        return Symbol(name, successor, _KERAS_NOTE)
+    return Symbol(name, successor, DIFFERENCES.get(name, ""))
 
 
 def is_package(dotted: str) -> bool:
@@ -80,7 +101,7 @@ def _short(dotted: str) -> str:
 
 def _places() -> frozenset[str]:
     places = {"tf.contrib", "tf.estimator"}
-    for name in (*_HEIRS, *_REMEDIES):
+    for name in (*_SUCCESSORS, *_REMEDIES):
         parts = name.split(".")
         places.update(".".join(parts[:i]) for i in range(1, len(parts)))
         if name.startswith("tf.contrib.") and len(parts) == 3:

@@ -6,12 +6,12 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from slim_resnet.frameworks import require
-from slim_resnet.legacy.static import naming, sources
-from slim_resnet.legacy.static.check import Finding, finding
-from slim_resnet.legacy.static.edits import Editor
-from slim_resnet.legacy.static.symbols_used import Script, Use
-from slim_resnet.legacy.static.syntax import Binding, cst, imported, is_wildcard, module_name
-from slim_resnet.legacy.static.verdict import V1, Group, Verdict, needs_v1
+from slim_resnet.legacy.rewriting import installed_sources, new_names
+from slim_resnet.legacy.rewriting.checker import Finding, finding
+from slim_resnet.legacy.rewriting.script import Script, Use
+from slim_resnet.legacy.rewriting.source_editor import Editor
+from slim_resnet.legacy.rewriting.syntax import Binding, cst, imported, is_wildcard, module_name
+from slim_resnet.legacy.rewriting.verdict import V1, Group, Verdict, needs_v1
 
 matchers = require("libcst.matchers")
 
@@ -84,7 +84,7 @@ class Renaming:
         return list(dict.fromkeys([*(b for b, _ in self._script.imports), *assigned]))
 
     def _new(self, name: str) -> str | None:
-        return naming.new_name(name, self.v1)
+        return new_names.new_name(name, self.v1)
 
     # Expressions
 
@@ -108,7 +108,7 @@ class Renaming:
             self._editor.replace(use.node, self._new(use.name).rpartition(".")[2])
 
     def _note(self, name: str) -> Verdict | None:
-        if self.v1 and naming.is_only_v2(name):
+        if self.v1 and new_names.is_only_v2(name):
             return _ONLY_V2
         if self.v1 and name in ("tensorflow.__version__", "tensorflow.VERSION"):
             return _VERSION
@@ -124,10 +124,10 @@ class Renaming:
         base, rest = self._new(binding.name), use.name[len(binding.name) + 1 :]
         if not rest:
             return name == base
-        return name == f"{base}.{rest}" and (base == V1 or sources.shows(base, rest))
+        return name == f"{base}.{rest}" and (base == V1 or installed_sources.shows(base, rest))
 
     def _written(self, name: str, use: Use) -> str:
-        module, rest = naming.split(name)
+        module, rest = new_names.split(name)
         if module == "builtins" and rest not in self._script.names_bound:
             return rest
         local = self._local(module, use)
@@ -138,7 +138,7 @@ class Renaming:
 
         The import goes to where the word came from that it replaces, so that it is as visible.
         """
-        candidates = naming.local_names(module)
+        candidates = new_names.local_names(module)
         above = [
             n
             for n in self._named
@@ -152,7 +152,7 @@ class Renaming:
             return named.local
         local = next((c for c in candidates if not self._is_taken(c, module)), candidates[-1])
         statement = use.bindings[0].statement
-        self._below[statement].append(naming.import_line(module, local))
+        self._below[statement].append(new_names.import_line(module, local))
         if self._is_top_level(statement):
             line, _ = self._script.position(statement)
             self._named.append(_Named(line, module, module, local, statement))
@@ -169,7 +169,7 @@ class Renaming:
     def _is_other_name(self, use: Use) -> bool:
         """Whether the use is all of `x = tf.contrib.slim`: a library gets another name there."""
         name, statement = self._new(use.name), self._script.parent(use.node)
-        is_library = name is None or (not name.startswith(V1) and sources.is_module(name))
+        is_library = name is None or (not name.startswith(V1) and installed_sources.is_module(name))
         return is_library and any(b.statement is statement for b in self._bindings)
 
     def _other_name(self, use: Use) -> None:
@@ -177,7 +177,7 @@ class Renaming:
         statement, name = self._script.parent(use.node), self._new(use.name)
         local = statement.targets[0].target.value
         if name is not None:
-            line = naming.import_line(name, local)
+            line = new_names.import_line(name, local)
             is_above = any(
                 named.local == local and line in self._below[named.statement]
                 for named in self._named
@@ -202,7 +202,7 @@ class Renaming:
         self._replaced[statement] = [
             *comments,
             *([f"{head}import {words}"] if kept else []),
-            *naming.merged([line for line in lines if line not in (_SAME, None)]),
+            *new_names.merged([line for line in lines if line not in (_SAME, None)]),
         ]
 
     def _imported(self, binding: Binding, name: str) -> str | None:
@@ -214,7 +214,7 @@ class Renaming:
             return f"import {V1} as {binding.local}" if is_used and self.v1 else None
         if new is None or not (is_used or name == "tensorflow" or self._is_idle(binding)):
             return None
-        return naming.import_line(new, binding.local)
+        return new_names.import_line(new, binding.local)
 
     def _is_idle(self, binding: Binding) -> bool:
         """Whether nothing in this file uses an import: another file may."""
@@ -227,7 +227,7 @@ class Renaming:
             if not any(statement is used for used, _ in self._still_used):
                 self._replaced[statement] = []
         elif new != module:
-            self._editor.replace(statement.module, naming.legacy_keras(new) or new)
+            self._editor.replace(statement.module, new_names.legacy_keras(new) or new)
 
 
 def _common_module(statement: cst.CSTNode, lines: list[str | None]) -> str | None:

@@ -1,7 +1,7 @@
 """Modules as a TF1 script saw them: `tensorflow` of 1.15 with `tf.contrib`, NumPy of its day.
 
-A `View` stands before a module of today and finds each attribute when it is asked for: first by the
-tables of `symbols`, then in the module itself. The module is not touched.
+An `OldModule` stands before a module of today and finds each attribute when it is asked for: first
+in the tables, then in the module itself. The module is not touched.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from types import ModuleType
 import numpy as np
 
 from slim_resnet import compat
-from slim_resnet.legacy import symbols
-from slim_resnet.legacy.heirs import LEGACY_KERAS
-from slim_resnet.legacy.numpy_names import LEGACY_NAMES
-from slim_resnet.legacy.outside import PYTHON_MODULES
+from slim_resnet.legacy.replacements.numpy1 import LEGACY_NAMES
+from slim_resnet.legacy.tables import python_stdlib, symbols
+from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
 # What `tf.__version__` says: scripts ask it which API they face. `tf.version` tells the real one.
 API_VERSION = "1.15.5"
 
 
-class View(ModuleType):
+class OldModule(ModuleType):
     """A module under its old name, e.g. "tensorflow.contrib.slim"."""
 
     def __init__(self, name: str, target: ModuleType | None, **own):
@@ -50,67 +49,70 @@ class View(ModuleType):
 
 
 @functools.cache
-def view(name: str) -> ModuleType:
-    """The module of a full old name, e.g. "tensorflow.contrib.layers": a view, or today's own.
+def old_module(name: str) -> ModuleType:
+    """The module of a full old name: an `OldModule`, or today's own.
+
+    Args:
+        name: e.g. "tensorflow.contrib.layers".
 
     Raises:
-        AttributeError: it has no heir, or never was, or is no module.
+        AttributeError: it has no successor, or never was, or is no module.
     """
     parent, _, last = name.rpartition(".")
     if not parent:
         return _TOPS[name]()
-    value = getattr(view(parent), last)
+    value = getattr(old_module(parent), last)
     if not isinstance(value, ModuleType):
         raise AttributeError(f"{name} is not a module")
     return value
 
 
-def _tensorflow() -> View:
+def _tensorflow() -> OldModule:
     tf, _ = compat.apply()
-    return View(
+    return OldModule(
         "tensorflow",
         tf,
         __file__=importlib.import_module("tensorflow").__file__,
         __version__=API_VERSION,
         VERSION=API_VERSION,
-        contrib=View("tensorflow.contrib", None),
+        contrib=OldModule("tensorflow.contrib", None),
     )
 
 
-def _numpy() -> View:
-    core = View("numpy.core", np._core if hasattr(np, "_core") else np.core)
-    return View("numpy", np, core=core, lib=View("numpy.lib", np.lib), **LEGACY_NAMES)
+def _numpy() -> OldModule:
+    core = OldModule("numpy.core", np._core if hasattr(np, "_core") else np.core)
+    return OldModule("numpy", np, core=core, lib=OldModule("numpy.lib", np.lib), **LEGACY_NAMES)
 
 
-def _keras() -> View:
+def _keras() -> OldModule:
     version = importlib.import_module("tf_keras").__version__
-    return View("keras", resolve("tensorflow.compat.v1.keras"), __version__=version)
+    return OldModule("keras", resolve("tensorflow.compat.v1.keras"), __version__=version)
 
 
-def _python(name: str) -> View:
-    return View(name, importlib.import_module(name))
+def _python(name: str) -> OldModule:
+    return OldModule(name, importlib.import_module(name))
 
 
 _TOPS = {
-    **{name: functools.partial(_python, name) for name in PYTHON_MODULES},
+    **{name: functools.partial(_python, name) for name in python_stdlib.MODULES},
     "keras": _keras,
     "numpy": _numpy,
     "tensorflow": _tensorflow,
-    "tflearn": lambda: View("tflearn", None),
+    "tflearn": lambda: OldModule("tflearn", None),
 }
 
 
 @functools.cache
-def resolve(heir: str):
-    """What a dotted path of `symbols.Symbol.heir` names today.
+def resolve(successor: str):
+    """What a dotted path of `symbols.Symbol.successor` names today.
 
     Raises:
         AttributeError: there is no such thing; `symbols` promises that of 1.15's names only.
     """
     for module, home in LEGACY_KERAS.items():
-        if heir == module or heir.startswith(module + "."):
-            heir = home + heir[len(module) :]
-    path = heir.split(".")
+        if successor == module or successor.startswith(module + "."):
+            successor = home + successor[len(module) :]
+    path = successor.split(".")
     found = importlib.import_module(path[0])
     for i, name in enumerate(path[1:], 2):
         try:  # a submodule before an attribute: tf_slim.layers is both, and they differ
@@ -120,24 +122,24 @@ def resolve(heir: str):
     return found
 
 
-def _find(module: View, name: str):
+def _find(module: OldModule, name: str):
     dotted = f"{module.__name__}.{name}"
     known_as = [dotted, f"tf.{dotted}"] if dotted.startswith("keras.") else [dotted]
     symbol = next(filter(None, map(symbols.lookup, known_as)), None)
-    target = _of_today(module, name) if symbol is None else _heir(symbol)
+    target = _of_today(module, name) if symbol is None else _successor(symbol)
     if any(map(symbols.is_package, known_as)) and not callable(target):
-        return View(dotted, target)
+        return OldModule(dotted, target)
     if target is None and symbol is not None:
         raise AttributeError(symbol.message)
     return target
 
 
-def _of_today(module: View, name: str):
+def _of_today(module: OldModule, name: str):
     try:
         return getattr(module._target, name)
     except AttributeError:
         if module.__name__ in ("numpy.core", "numpy.lib"):  # once, they showed what NumPy has
-            return getattr(view("numpy"), name)
+            return getattr(old_module("numpy"), name)
         if not module.__name__.startswith("tensorflow"):
             raise
     try:  # tf.python, tf.core and what else is beside the API
@@ -146,15 +148,15 @@ def _of_today(module: View, name: str):
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
 
 
-def _heir(symbol: symbols.Symbol):
-    if symbol.heir is None:
+def _successor(symbol: symbols.Symbol):
+    if symbol.successor is None:
         return None
     try:
-        return resolve(symbol.heir)
+        return resolve(symbol.successor)
     except AttributeError:
         if symbols.is_package(symbol.name):
             return None
         raise AttributeError(
             f"{symbol.name} is not in today's TensorFlow, nor was it in 1.15's; "
-            f"{symbol.heir} would be its place"
+            f"{symbol.successor} would be its place"
         ) from None

@@ -1,4 +1,4 @@
-"""What TensorFlow 1 code uses, in groups: works as it is, works through the shim, has no heir."""
+"""What TensorFlow 1 code uses, and what becomes of it: a finding for each use, in groups."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from slim_resnet.legacy.static.symbols_used import Script, Use
-from slim_resnet.legacy.static.syntax import UnreadableError, cst, is_wildcard
-from slim_resnet.legacy.static.verdict import (
+from slim_resnet.legacy.rewriting.script import Script, Use
+from slim_resnet.legacy.rewriting.syntax import UnreadableError, cst, is_wildcard
+from slim_resnet.legacy.rewriting.verdict import (
     V1,
     Group,
     Verdict,
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
     column: int
     symbol: str
     group: Group
-    heir: str | None
+    successor: str | None
     remedy: str
 
 
@@ -48,10 +48,10 @@ class Report(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """2 if a file is unreadable, 1 if a name has no heir, else 0."""
+        """2 if a file is unreadable, 1 if a name has no successor, else 0."""
         if self.unreadable:
             return 2
-        return int(any(finding.group is Group.NO_HEIR for finding in self.findings))
+        return int(any(finding.group is Group.NO_SUCCESSOR for finding in self.findings))
 
 
 def check(

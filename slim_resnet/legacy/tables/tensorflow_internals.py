@@ -1,18 +1,18 @@
-"""What scripts import from inside TensorFlow and Keras, and what moved there since.
+"""What scripts import from inside TensorFlow (`tensorflow.python...`), and what moved there since.
 
-Rows as in `heirs` and `remedies`; only what scripts are known to take. What tf-slim needs,
+Rows as in `contrib`; only what scripts are known to take. What tf-slim needs,
 `slim_resnet.compat` mends.
 """
 
 from __future__ import annotations
 
-from slim_resnet.legacy.rows import moved
+from slim_resnet.legacy.tables.notation import moved
 
 _V1 = "tensorflow.compat.v1"
 _PYTHON = "tensorflow.python"
 
 
-HEIRS = {
+SUCCESSORS = {
     **moved(
         "tf.python.framework.ops",
         "IndexedSlicesValue convert_n_to_tensor_or_indexed_slices "
@@ -49,36 +49,6 @@ HEIRS = {
     "tf.python.pywrap_tensorflow.NewCheckpointReader": f"{_V1}.train.NewCheckpointReader",
 }
 
-# The inside of Keras 2 before it was tf_keras's: `from keras.layers.merge import add`.
-_KERAS_LAYERS = (
-    "advanced_activations convolutional core embeddings local merge noise normalization pooling "
-    "recurrent wrappers"
-)
-HEIRS |= {f"tf.keras.layers.{name}": f"{_V1}.keras.layers" for name in _KERAS_LAYERS.split()}
-HEIRS |= {
-    f"tf.keras.{module}.{name}": f"{_V1}.keras.{home}{name}"
-    for module in ("engine", "engine.base_layer", "engine.topology", "engine.training")
-    for name, home in {
-        "Input": "",
-        "InputLayer": "layers.",
-        "InputSpec": "layers.",
-        "Layer": "layers.",
-        "Model": "",
-        "get_source_inputs": "utils.",
-    }.items()
-}
-HEIRS |= {
-    "tf.keras.applications.imagenet_utils._obtain_input_shape": "tf_keras.src.applications."
-    "imagenet_utils.obtain_input_shape",
-    "tf.keras.backend.tensorflow_backend": f"{_V1}.keras.backend",
-    "tf.keras.backend.tf": _V1,
-    "tf.keras.utils.generic_utils": "tf_keras.src.utils.generic_utils",
-    "tf.keras.utils.generic_utils.get_custom_objects": f"{_V1}.keras.utils.get_custom_objects",
-    "tf.keras.utils.visualize_util.plot": f"{_V1}.keras.utils.plot_model",
-    "tf.keras.utils.layer_utils": "tf_keras.src.utils.layer_utils",
-    "tf.keras.utils.layer_utils.convert_all_kernels_in_model": "slim_resnet.legacy.keras1."
-    "convert_all_kernels_in_model",
-}
 
 REMEDIES = {
     "tf.python.pywrap_tensorflow": "it was TensorFlow's own C API and has no public successor",

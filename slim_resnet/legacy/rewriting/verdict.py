@@ -8,11 +8,10 @@ import pathlib
 import runpy
 from typing import NamedTuple
 
-from slim_resnet.legacy import symbols
-from slim_resnet.legacy.heirs import LEGACY_KERAS
-from slim_resnet.legacy.outside import PYTHON_MODULES
-from slim_resnet.legacy.static import python2, sources, tf_names
-from slim_resnet.legacy.static.tf_names import Where
+from slim_resnet.legacy.rewriting import installed_sources
+from slim_resnet.legacy.tables import public_names, python2, python_stdlib, symbols
+from slim_resnet.legacy.tables.keras import LEGACY_KERAS
+from slim_resnet.legacy.tables.public_names import Where
 
 V1 = "tensorflow.compat.v1"
 # TensorFlow without public promise: no list of names, only what the installed sources say.
@@ -26,15 +25,15 @@ _UNSEEN = "private: TensorFlow is not installed, or makes this name as it loads"
 class Group(enum.Enum):
     AS_IT_IS = "works as it is"
     SHIM = "works through the shim"
-    NO_HEIR = "has no heir"
+    NO_SUCCESSOR = "has no successor"
     UNDECIDED = "not decided"
 
 
 class Verdict(NamedTuple):
-    """`heir` is the dotted name that does the work today, if not the same; `remedy`, what to do."""
+    """`successor` does the work today, if it is not the same name; `remedy` says what to do."""
 
     group: Group
-    heir: str | None = None
+    successor: str | None = None
     remedy: str = ""
 
 
@@ -63,20 +62,20 @@ def judge(name: str) -> Verdict | None:
         return _tensorflow(name)
     if top == "numpy":
         return _numpy(rest)
-    if top in PYTHON_MODULES:
+    if top in python_stdlib.MODULES:
         symbol = symbols.lookup(name)
-        return symbol and Verdict(Group.SHIM, symbol.heir)
+        return symbol and Verdict(Group.SHIM, symbol.successor)
     if top == "absl":
         return Verdict(Group.SHIM, remedy="absl has a flag of this name: pass allow_override=True")
     if top == "python2":
-        return Verdict(Group.NO_HEIR, remedy=f"Python 2: {python2.REMEDY.format('FILE')}")
+        return Verdict(Group.NO_SUCCESSOR, remedy=f"Python 2: {python2.REMEDY.format('FILE')}")
     return None
 
 
 def needs_v1(name: str, verdict: Verdict) -> bool:
     """Whether a use makes its script one of TensorFlow 1; Keras of today's names does not."""
     if name.startswith("keras."):
-        return sources.exists(name) is False
+        return installed_sources.exists(name) is False
     old = name.startswith("tensorflow.") and not name.startswith((f"{V1}.", "tensorflow.python."))
     return old and verdict.group is Group.SHIM and not is_keras(name)
 
@@ -88,9 +87,9 @@ def is_keras(name: str) -> bool:
 def is_known(name: str) -> bool:
     """Whether a name that `from module import *` may bring is really one of that module's."""
     verdict = judge(name)
-    if verdict is None or verdict.group is Group.NO_HEIR:
+    if verdict is None or verdict.group is Group.NO_SUCCESSOR:
         return False
-    return verdict.heir is None or _heir_exists(verdict.heir) is True
+    return verdict.successor is None or _successor_exists(verdict.successor) is True
 
 
 def _tensorflow(name: str) -> Verdict | None:
@@ -98,69 +97,69 @@ def _tensorflow(name: str) -> Verdict | None:
         return None
     if name.startswith(V1 + "."):
         found = _tensorflow("tensorflow" + name[len(V1) :])
-        plain = found and found.group is Group.SHIM and found.heir == name and not found.remedy
+        plain = found and found.group is Group.SHIM and found.successor == name and not found.remedy
         return Verdict(Group.AS_IT_IS) if plain else found
     symbol = symbols.lookup(name)
     if symbol is not None:
         return _old(name, symbol)
     rest = name.partition(".")[2]
-    if rest.partition(".")[0] in _PRIVATE and tf_names.find(rest) is None:
+    if rest.partition(".")[0] in _PRIVATE and public_names.find(rest) is None:
         return _private(name)
-    where = tf_names.find(rest)
+    where = public_names.find(rest)
     if where is Where.MODULE:
         return None
     if where is None:
-        return Verdict(Group.NO_HEIR, remedy="tensorflow.compat.v1 2.21 has no such name")
+        return Verdict(Group.NO_SUCCESSOR, remedy="tensorflow.compat.v1 2.21 has no such name")
     if where is Where.V1:
         return Verdict(Group.SHIM, f"{V1}.{rest}")
     return Verdict(Group.AS_IT_IS)
 
 
 def _old(name: str, symbol: symbols.Symbol) -> Verdict:
-    if symbol.heir is not None and _heir_exists(symbol.heir) is not False:
-        return Verdict(Group.SHIM, symbol.heir, symbol.remedy)
+    if symbol.successor is not None and _successor_exists(symbol.successor) is not False:
+        return Verdict(Group.SHIM, symbol.successor, symbol.remedy)
     if symbols.is_package(name):  # what is taken from it has verdicts of its own
         return Verdict(Group.SHIM)
     remedy = symbol.remedy
-    if symbol.heir is not None:
-        remedy = f"{symbol.heir} would be its place, and is not there"
-    return Verdict(Group.NO_HEIR, remedy=remedy)
+    if symbol.successor is not None:
+        remedy = f"{symbol.successor} would be its place, and is not there"
+    return Verdict(Group.NO_SUCCESSOR, remedy=remedy)
 
 
-def _heir_exists(heir: str) -> bool | None:
+def _successor_exists(successor: str) -> bool | None:
     for ours, theirs in LEGACY_KERAS.items():
-        if heir == ours or heir.startswith(ours + "."):
-            return sources.exists(theirs + heir[len(ours) :])
-    if heir == V1 or heir.startswith(V1 + "."):
-        return heir == V1 or tf_names.find(heir[len(V1) + 1 :]) is not None
-    return sources.exists(heir)
+        if successor == ours or successor.startswith(ours + "."):
+            return installed_sources.exists(theirs + successor[len(ours) :])
+    if successor == V1 or successor.startswith(V1 + "."):
+        return successor == V1 or public_names.find(successor[len(V1) + 1 :]) is not None
+    return installed_sources.exists(successor)
 
 
 def _keras(name: str) -> Verdict | None:
     symbol = symbols.lookup(name)
     found = _old(name, symbol) if symbol else _tensorflow(f"tensorflow.{name}")
     inside = f"tf_keras.src{name.removeprefix('keras')}"  # what its public modules do not show
-    if found.group is Group.NO_HEIR and sources.exists(inside):
+    if found.group is Group.NO_SUCCESSOR and installed_sources.exists(inside):
         return Verdict(Group.SHIM, inside)
     return found
 
 
 def _private(name: str) -> Verdict:
-    found = sources.exists(name)
+    found = installed_sources.exists(name)
     if found:
         return Verdict(Group.AS_IT_IS)
     if name in _moved():
         return Verdict(Group.SHIM, _moved()[name])
     if found is None:
         return Verdict(Group.UNDECIDED, remedy=_UNSEEN)
-    return Verdict(Group.NO_HEIR, remedy="private, and not in the installed TensorFlow")
+    return Verdict(Group.NO_SUCCESSOR, remedy="private, and not in the installed TensorFlow")
 
 
 def _numpy(name: str) -> Verdict | None:
     """NumPy 2 is NumPy: only the names that it has no more count."""
     import numpy as np
 
-    from slim_resnet.legacy.numpy_names import LEGACY_NAMES
+    from slim_resnet.legacy.replacements.numpy1 import LEGACY_NAMES
 
     if name == "ndarray.tostring":
         return Verdict(Group.SHIM, "numpy.ndarray.tobytes")
@@ -186,6 +185,6 @@ def _numpy(name: str) -> Verdict | None:
 def _moved() -> dict[str, str]:
     """Private names that slim_resnet.compat puts back: where they were, where they are."""
     # By its path: importing it as a part of its package would import TensorFlow.
-    table = pathlib.Path(sources.__file__).parents[2] / "compat" / "table.py"
+    table = pathlib.Path(installed_sources.__file__).parents[2] / "compat" / "table.py"
     rows = runpy.run_path(str(table))["MOVED"]
     return {f"{row.module}.{row.name}": f"{row.home}.{row.home_name}" for row in rows}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slim_resnet.legacy.static.symbols_used import Script
-from slim_resnet.legacy.static.syntax import cst
+from slim_resnet.legacy.rewriting.script import Script
+from slim_resnet.legacy.rewriting.syntax import cst
 
 
 class Editor:

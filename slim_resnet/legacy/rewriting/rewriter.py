@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from slim_resnet.files import atomic_path
-from slim_resnet.legacy.static import prologue
-from slim_resnet.legacy.static.check import Finding, finding, python_files, verdicts
-from slim_resnet.legacy.static.renaming import Renaming
-from slim_resnet.legacy.static.symbols_used import Script
-from slim_resnet.legacy.static.syntax import UnreadableError
-from slim_resnet.legacy.static.verdict import Group, Verdict
+from slim_resnet.legacy.rewriting import prologue
+from slim_resnet.legacy.rewriting.checker import Finding, finding, python_files, verdicts
+from slim_resnet.legacy.rewriting.renaming import Renaming
+from slim_resnet.legacy.rewriting.script import Script
+from slim_resnet.legacy.rewriting.syntax import UnreadableError
+from slim_resnet.legacy.rewriting.verdict import Group, Verdict
 
 _NOT_DONE = Verdict(Group.UNDECIDED, remedy="not rewritten: change it by hand")
 
@@ -24,8 +24,8 @@ _NOT_DONE = Verdict(Group.UNDECIDED, remedy="not rewritten: change it by hand")
 class Rewritten(NamedTuple):
     """The new source, equal to the old one where nothing was to be done, and what is left.
 
-    `left` are the names without an heir and those that could not be decided, with the lines of the
-    original, or of the copy where only the copy has them.
+    `left` are the names without a successor and those that could not be decided, with the lines of
+    the original, or of the copy where only the copy has them.
     """
 
     path: pathlib.Path
@@ -128,7 +128,7 @@ def rewrite(path: str | os.PathLike) -> Rewritten:
     left = [
         finding(script, use, verdict)
         for use, verdict in found
-        if verdict.group in (Group.NO_HEIR, Group.UNDECIDED)
+        if verdict.group in (Group.NO_SUCCESSOR, Group.UNDECIDED)
     ]
     code = script.code
     if any(verdict.group is Group.SHIM for _, verdict in found):

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from absl.flags import FLAGS
 
 from slim_resnet import compat
-from slim_resnet.legacy.hooks import Importer, ViewFinder
-from slim_resnet.legacy.source import ScriptFinder
-from slim_resnet.legacy.views import View, view
+from slim_resnet.legacy.running.import_hook import Importer, OldModuleFinder
+from slim_resnet.legacy.running.old_modules import OldModule, old_module
+from slim_resnet.legacy.running.script_source import ScriptFinder
 
 _DEPRECATIONS = (
     r"`(tf\.[\w.]+|layer\.\w+)` (is deprecated|and will be removed)",
@@ -58,19 +58,19 @@ def uninstall() -> None:
 
 
 def _hook_imports(packages: tuple[str, ...], undo: contextlib.ExitStack) -> None:
-    importer, first, last = Importer(packages), ScriptFinder(), ViewFinder()
+    importer, first, last = Importer(packages), ScriptFinder(), OldModuleFinder()
 
     def unhook() -> None:
         importer.active = False  # in case someone has wrapped it meanwhile
         if builtins.__import__ is importer:
             builtins.__import__ = importer.real
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in (first, last)]
-        for name in [name for name, module in sys.modules.items() if isinstance(module, View)]:
+        for name in [name for name, module in sys.modules.items() if isinstance(module, OldModule)]:
             del sys.modules[name]
 
     undo.callback(unhook)
     # There already, so that importing what is below does not set it on the real tensorflow.
-    sys.modules["tensorflow.contrib"] = view("tensorflow.contrib")
+    sys.modules["tensorflow.contrib"] = old_module("tensorflow.contrib")
     sys.meta_path.insert(0, first)
     sys.meta_path.append(last)
     builtins.__import__ = importer
