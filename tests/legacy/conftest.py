@@ -20,13 +20,13 @@ def read(legacy):
 @pytest.fixture(scope="session")
 def builder():
     """builder(record): the network of a record in tests/legacy."""
-    from slim_resnet.regression import rebuild
+    from slim_resnet.regression import rebuilt
 
     def make(record, **kwargs):
-        if rebuild.is_imported(record):
+        if rebuilt.is_imported(record):
             scope = "slim_resnet.resnet_v1:resnet_arg_scope"
-            return rebuild.spec_builder(record, "networks:slim_v1", scope, kwargs)
+            return rebuilt.spec_builder(record, "networks:slim_v1", scope, kwargs)
         name = record.info["builder"].partition(":")[2]
-        return rebuild.arch_builder(record, name, kwargs)
+        return rebuilt.arch_builder(record, name, kwargs)
 
     return make

@@ -7,7 +7,7 @@ import pytest
 
 from slim_resnet.compat import slim, tf
 from slim_resnet.regression.canonical import canonicalize
-from slim_resnet.regression.compare import compare
+from slim_resnet.regression.graph_diff import compare
 
 SIZES = [(9, 9), (8, 11), (13, 6)]
 

@@ -8,9 +8,9 @@ import pathlib
 import pytest
 
 from converters.files.checkpoint import open_checkpoint
-from slim_resnet.regression.check import BOUNDS, check
-from slim_resnet.regression.measure import measure, weight_values
-from slim_resnet.regression.rebuild import rebuild
+from slim_resnet.regression.measured import measure, weight_values
+from slim_resnet.regression.network_check import BOUNDS, check
+from slim_resnet.regression.rebuilt import rebuild
 from slim_resnet.regression.record import RecordError
 
 RECORDS = sorted(path.stem for path in (pathlib.Path(__file__).parents[1] / "legacy").glob("*.npz"))

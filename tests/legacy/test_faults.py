@@ -11,9 +11,9 @@ import pytest
 from slim_resnet import resnet_utils, resnet_v1
 from slim_resnet.compat import slim, tf
 from slim_resnet.regression.aspects import structure
-from slim_resnet.regression.check import BOUNDS, check
-from slim_resnet.regression.measure import measure
-from slim_resnet.regression.rebuild import Builder, rebuild, recorded_graph
+from slim_resnet.regression.measured import measure
+from slim_resnet.regression.network_check import BOUNDS, check
+from slim_resnet.regression.rebuilt import Builder, rebuild, recorded_graph
 
 BLOCK1 = "resnet_v1_50/block1"
 UNIT3 = f"{BLOCK1}/unit_3/bottleneck_v1"

@@ -11,11 +11,11 @@ import sys
 
 import pytest
 
-from slim_resnet.regression import rebuild
+from slim_resnet.regression import rebuilt
 from slim_resnet.regression.aspects import Aspect
-from slim_resnet.regression.check import Checked
-from slim_resnet.regression.measure import Measured
-from slim_resnet.regression.page import page
+from slim_resnet.regression.html_report import page
+from slim_resnet.regression.measured import Measured
+from slim_resnet.regression.network_check import Checked
 
 HERE = pathlib.Path(__file__).parent
 TOOL = HERE.parents[1] / "tools" / "check_legacy.py"
@@ -142,23 +142,23 @@ def test_bad_input(run, legacy, args, message):
 def test_networks_that_cannot_be_built(read):
     record = read("resnet_v1_50")
     with pytest.raises(ValueError, match="did you mean resnet_v1_50"):
-        rebuild.arch_builder(record, "resnet_v1_51")
-    with pytest.raises(rebuild.RebuildError, match="--builder networks:no_such: AttributeError"):
-        rebuild.spec_builder(record, "networks:no_such")
-    with pytest.raises(rebuild.RebuildError, match="--arg-scope nets:scope: ModuleNotFoundError"):
-        rebuild.spec_builder(record, "networks:slim_v1", "nets:scope")
-    build = rebuild.arch_builder(record, "resnet_v1_50", {"output_stride": 5})
-    with pytest.raises(rebuild.RebuildError, match="float32 network failed: ValueError: The outp"):
-        rebuild.rebuild(record, build)
-    with pytest.raises(rebuild.RebuildError, match="returned int: let it return a tensor"):
-        rebuild.rebuild(record, lambda images: 7)
+        rebuilt.arch_builder(record, "resnet_v1_51")
+    with pytest.raises(rebuilt.RebuildError, match="--builder networks:no_such: AttributeError"):
+        rebuilt.spec_builder(record, "networks:no_such")
+    with pytest.raises(rebuilt.RebuildError, match="--arg-scope nets:scope: ModuleNotFoundError"):
+        rebuilt.spec_builder(record, "networks:slim_v1", "nets:scope")
+    build = rebuilt.arch_builder(record, "resnet_v1_50", {"output_stride": 5})
+    with pytest.raises(rebuilt.RebuildError, match="float32 network failed: ValueError: The outp"):
+        rebuilt.rebuild(record, build)
+    with pytest.raises(rebuilt.RebuildError, match="returned int: let it return a tensor"):
+        rebuilt.rebuild(record, lambda images: 7)
 
 
 def test_the_arguments_of_a_users_network_are_those_of_the_record(read):
     record = read("resnet_v1_50_os8")
-    build = rebuild.spec_builder(record, "networks:slim_v1", None, {"output_stride": 16})
+    build = rebuilt.spec_builder(record, "networks:slim_v1", None, {"output_stride": 16})
     assert build.kwargs == {
         "num_classes": 21, "is_training": False, "global_pool": False, "output_stride": 16
     }  # fmt: skip
     assert build.arg_scope  # tf.contrib's, as this project has it
-    assert not rebuild.spec_builder(record, "networks:slim_v1", "").arg_scope
+    assert not rebuilt.spec_builder(record, "networks:slim_v1", "").arg_scope

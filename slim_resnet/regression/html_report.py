@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 
 from slim_resnet.files import atomic_path
-from slim_resnet.regression.check import Checked, bound
+from slim_resnet.regression.network_check import Checked, bound
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2430; max-width: 72rem; margin: 2rem auto;

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slim_resnet.regression.aspects import Aspect, structure
-from slim_resnet.regression.measure import Measured, NotComparable, measure
-from slim_resnet.regression.rebuild import Net, rebuild, recorded_graph
+from slim_resnet.regression.measured import Measured, NotComparable, measure
+from slim_resnet.regression.rebuilt import Net, rebuild, recorded_graph
 from slim_resnet.regression.record import Record
 
 # Largest difference over largest value of an end point: float64 shows structure, float32 rounds.
@@ -42,7 +42,7 @@ def check(
 
     Args:
         record: what `record.read_record` read.
-        build: a function of the images that builds the network, see `rebuild.Builder`.
+        build: a function of the images that builds the network, see `rebuilt.Builder`.
         checkpoint: variable name -> array, for a record whose weights were not seeded.
         cases: which of `record.cases` to run; None: all.
         progress: is told each step.

@@ -12,7 +12,7 @@ import numpy as np
 
 from slim_resnet import graph as graph_lib
 from slim_resnet.compat import tf
-from slim_resnet.regression.rebuild import AFTER, Net
+from slim_resnet.regression.rebuilt import AFTER, Net
 from slim_resnet.regression.record import Record, RecordError, seeded_value, take_samples
 
 REGULARIZATION = "regularization losses (sum)"
