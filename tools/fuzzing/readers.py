@@ -42,7 +42,9 @@ def exchanged_keras(path: str) -> dict:
 
 def module(path: str) -> dict:
     """The state of the PyTorch module that `torch_model.load` makes."""
-    state = converters.models.torch_model.load(path).state_dict()
+    from converters.models import torch_model  # here: importing it imports torch
+
+    state = torch_model.load(path).state_dict()
     return _contents({name: value.numpy() for name, value in state.items()})
 
 
