@@ -12,7 +12,7 @@ import pytest
 
 from converters.formats.safetensors_file import contiguous, write_safetensors
 
-BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 CANDIDATES = ["ours", "usual script", "cp", "cp + sync", "import numpy"]
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the records in this folder with a legacy TensorFlow and its own networks.
 #
-#   sh tests/legacy/make_records.sh PYTHON LEGACY
+#   sh tests/data/legacy_records/make_records.sh PYTHON LEGACY
 #
 # PYTHON is the interpreter that has TensorFlow 1.15; LEGACY is a folder that holds a slim_v1
 # checkpoint, its inference.meta and its frozen.pb.
@@ -9,7 +9,7 @@ set -eu
 python=$1
 legacy=$2
 here=$(cd "$(dirname "$0")" && pwd)
-recorder=$here/../../tools/record_legacy.py
+recorder=$here/../../../tools/record_legacy.py
 
 record() {  # record NET NAME OPTION...
     net=$1 name=$2

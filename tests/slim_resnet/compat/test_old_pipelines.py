@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import old_scripts
 import pytest
-from old_scripts import BATCH, CLASSES, CONFIG, SIZE, assert_same_bits, saved
 
 from slim_resnet import graph
 from slim_resnet.compat import slim, tf
+from tests.slim_resnet.compat import old_scripts
+from tests.slim_resnet.compat.old_scripts import (
+    BATCH,
+    CLASSES,
+    CONFIG,
+    SIZE,
+    assert_same_bits,
+    saved,
+)
 
 EXAMPLES = 2 * BATCH
 

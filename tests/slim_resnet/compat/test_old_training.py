@@ -8,11 +8,11 @@ import sys
 import time
 
 import numpy as np
-import old_scripts
 import pytest
-from old_scripts import CONFIG, WITHOUT_THREADS, assert_same_bits, saved
 
 from slim_resnet.compat import slim, tf
+from tests.slim_resnet.compat import old_scripts
+from tests.slim_resnet.compat.old_scripts import CONFIG, WITHOUT_THREADS, assert_same_bits, saved
 
 STEPS = 6
 
@@ -175,9 +175,8 @@ def test_either_format_is_read_by_a_saver_that_writes_the_other(arch, tmp_path, 
 
 
 KILLED = """
-import os, signal, sys
-sys.path.insert(0, os.path.dirname({script!r}))
-import test_old_training as script
+import os, signal
+from tests.slim_resnet.compat import test_old_training as script
 from slim_resnet.compat import tf
 from slim_resnet.arch.architecture import Arch
 
@@ -195,7 +194,7 @@ script.monitored_train(
 @pytest.mark.slow
 def test_a_killed_process_is_resumed_by_another(arch, uninterrupted, tmp_path):
     loss, variables = uninterrupted
-    code = KILLED.format(script=__file__, folder=str(tmp_path), arch=arch.to_json(), steps=STEPS)
+    code = KILLED.format(folder=str(tmp_path), arch=arch.to_json(), steps=STEPS)
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     assert saved(tmp_path)["global_step"] == 4

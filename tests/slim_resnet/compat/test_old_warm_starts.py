@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import old_scripts
 import pytest
-from old_scripts import CLASSES, WITHOUT_THREADS, assert_same_bits, saved
 
 from slim_resnet import graph
 from slim_resnet.compat import slim, tf
+from tests.slim_resnet.compat import old_scripts
+from tests.slim_resnet.compat.old_scripts import CLASSES, WITHOUT_THREADS, assert_same_bits, saved
 
 PRETRAINED_CLASSES = 11
 

@@ -10,7 +10,7 @@ import pytest
 
 from slim_resnet.compat import suite, suite_data
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.mark.slow

@@ -16,9 +16,9 @@ from slim_resnet.legacy.rewriting.checker import Group, check, python_files
 from slim_resnet.legacy.rewriting.script import ABSL_FLAGS
 from slim_resnet.legacy.tables import public_names
 
-SCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "legacy_scripts").rglob("*.py"))
+SCRIPTS = sorted((pathlib.Path(__file__).parent / "scripts").rglob("*.py"))
 SCRIPTS = [path for path in SCRIPTS if not path.name.startswith(("test_", "conftest"))]
-TOOL = pathlib.Path(__file__).parents[2] / "tools" / "run_legacy.py"
+TOOL = pathlib.Path(__file__).parents[3] / "tools" / "run_legacy.py"
 # Estimators left TensorFlow; nothing else that these scripts use did.
 GONE = ("tf.estimator.", "tf.contrib.learn.", "tf.contrib.estimator.")
 
@@ -308,15 +308,17 @@ def test_a_path_that_is_not_there(tool, tmp_path):
         assert found.stderr == f"error: {path}: no such file, or no .py file in it\n"
 
 
-def test_without_libcst_the_extra_is_named(tmp_path):
+def test_without_libcst_the_extra_is_named(tmp_path, tools_on_path):
     code = (
         "import sys\n"
         "sys.modules['libcst'] = None\n"
         f"sys.argv = ['run_legacy.py', '--check', {str(tmp_path)!r}]\n"
-        f"import runpy; sys.path.insert(0, {str(TOOL.parent)!r})\n"
+        "import runpy\n"
         f"runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=tools_on_path, capture_output=True, text=True
+    )
     assert found.returncode == 2
     assert "pip install 'slim-resnet[legacy]'" in found.stderr
 

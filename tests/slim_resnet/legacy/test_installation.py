@@ -11,7 +11,7 @@ import textwrap
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def python(code: str, cwd, *args) -> subprocess.CompletedProcess:

@@ -10,7 +10,7 @@ import pytest
 from slim_resnet.legacy.rewriting.checker import Group, check
 from slim_resnet.legacy.rewriting.rewriter import rewrite
 
-SCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "legacy_scripts").rglob("*.py"))
+SCRIPTS = sorted((pathlib.Path(__file__).parent / "scripts").rglob("*.py"))
 SCRIPTS = [path for path in SCRIPTS if not path.name.startswith(("test_", "conftest"))]
 
 TF = "import tensorflow as tf\n"

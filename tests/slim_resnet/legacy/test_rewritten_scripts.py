@@ -15,8 +15,8 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = pathlib.Path(__file__).parent
-TOOL = SCRIPTS.parents[1] / "tools" / "run_legacy.py"
+SCRIPTS = pathlib.Path(__file__).parent / "scripts"
+TOOL = SCRIPTS.parents[3] / "tools" / "run_legacy.py"
 NARROW = {"CARDINALITY": "2", "DEPTH": "4", "BLOCKS": "1", "BATCH_SIZE": "16", "ITERATION": "2",
           "EPOCHS": "1"}  # fmt: skip
 ONE_THREAD = {
@@ -62,7 +62,7 @@ try:
         from slim_resnet.legacy.running.runner import run_path
         sys.exit(run_path(script, args))
     assert not any("slim_resnet.legacy" in name for name in sys.modules)
-    sys.argv, sys.path[0] = [script, *args], os.path.dirname(script)
+    sys.argv = [script, *args]
     runpy.run_path(script, run_name="__main__")
 except SystemExit as end:
     if end.code:
@@ -79,8 +79,8 @@ np.savez("recorded.npz", **values)
 def copies(tmp_path_factory) -> pathlib.Path:
     """The whole folder rewritten, own modules of the scripts included."""
     folder = tmp_path_factory.mktemp("rewritten") / "copies"
-    names = [p for p in SCRIPTS.glob("*.py") if not p.name.startswith(("test_", "conftest"))]
-    command = [sys.executable, TOOL, "--rewrite", *names, SCRIPTS / "keras1", "--output", folder]
+    scripts = [*SCRIPTS.glob("*.py"), SCRIPTS / "keras1"]
+    command = [sys.executable, TOOL, "--rewrite", *scripts, "--output", folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     left = [line for line in done.stdout.splitlines() if ": left to do by hand: " in line]
@@ -101,9 +101,11 @@ def recorded(tmp_path):
         for name, source in (given or {}).items():
             shutil.copytree(source, folder / name)
         command = [sys.executable, driver, mode, script, *map(str, args)]
+        paths = [str(script.parent), os.environ.get("PYTHONPATH")]  # its own modules
+        own = os.environ | ONE_THREAD | environment
+        own["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         done = subprocess.run(
-            command, cwd=folder, env=os.environ | ONE_THREAD | environment, capture_output=True,
-            text=True, check=False,
+            command, cwd=folder, env=own, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         return dict(np.load(folder / "recorded.npz"))

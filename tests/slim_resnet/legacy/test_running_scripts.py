@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = pathlib.Path(__file__).parent
+SCRIPTS = pathlib.Path(__file__).parent / "scripts"
 CIFAR_SIZE = {
     "CARDINALITY": "2", "DEPTH": "4", "BLOCKS": "1", "BATCH_SIZE": "16", "ITERATION": "3",
     "EPOCHS": "2", "LEARNING_RATE": "0.01",

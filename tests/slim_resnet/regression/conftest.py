@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))  # for networks.py, as a user's module
+NETWORKS = "tests.slim_resnet.regression.networks"  # as a user's module
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +16,13 @@ def read(legacy):
 
 @pytest.fixture(scope="session")
 def builder():
-    """builder(record): the network of a record in tests/legacy."""
+    """builder(record): the network of a record in tests/data/legacy_records."""
     from slim_resnet.regression import rebuilt
 
     def make(record, **kwargs):
         if rebuilt.is_imported(record):
             scope = "slim_resnet.resnet_v1:resnet_arg_scope"
-            return rebuilt.spec_builder(record, "networks:slim_v1", scope, kwargs)
+            return rebuilt.spec_builder(record, f"{NETWORKS}:slim_v1", scope, kwargs)
         name = record.info["builder"].partition(":")[2]
         return rebuilt.arch_builder(record, name, kwargs)
 

@@ -13,7 +13,8 @@ from slim_resnet.regression.network_check import BOUNDS, check
 from slim_resnet.regression.rebuilt import rebuild
 from slim_resnet.regression.record import RecordError
 
-RECORDS = sorted(path.stem for path in (pathlib.Path(__file__).parents[1] / "legacy").glob("*.npz"))
+FOLDER = pathlib.Path(__file__).parents[2] / "data" / "legacy_records"
+RECORDS = sorted(path.stem for path in FOLDER.glob("*.npz"))
 STRUCTURE = ("graph", "regularization losses", "variables", "collections")
 # Cases that are run, of records whose other cases would take long and show no more.
 CASES = {

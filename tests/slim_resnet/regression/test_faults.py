@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import networks
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from slim_resnet.regression.aspects import structure
 from slim_resnet.regression.measured import measure
 from slim_resnet.regression.network_check import BOUNDS, check
 from slim_resnet.regression.rebuilt import Builder, rebuild, recorded_graph
+from tests.slim_resnet.regression import networks
 
 BLOCK1 = "resnet_v1_50/block1"
 UNIT3 = f"{BLOCK1}/unit_3/bottleneck_v1"

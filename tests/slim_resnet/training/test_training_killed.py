@@ -32,7 +32,7 @@ SECONDS = 0.15  # that these last at most
 @pytest.mark.slow
 def test_a_killed_training_always_goes_on(tmp_path):
     # In a process of its own: one in which TensorFlow has worked before cannot be forked.
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3])}
     command = [sys.executable, __file__, str(tmp_path), str(KILLS)]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     print(found.stdout)
