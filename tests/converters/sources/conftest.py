@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import sys
 
 import pytest
 
 import converters
 from converters import formats
-
-# for `fuzzing`, in any of pytest's import modes
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 EXPORTS = {
     "net.safetensors": "torch",
