@@ -1,0 +1,79 @@
+"""What is run of a graph: data that goes to the process that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from converters.files.errors import CheckpointError
+
+
+class GraphRunError(CheckpointError):
+    """A graph cannot be run on what it is fed, such as images of a size that it does not take."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """An operation whose value is given.
+
+    Attributes:
+        dtype: NumPy's name of the type that the graph has.
+        shape: its axes' sizes, None where any will do.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class MovingNorm:
+    """A batch norm that a training graph computes from the batch, by its moving statistics.
+
+    Attributes:
+        input: the value that it normalises.
+        mean, variance, gamma, beta: arrays [channels]; None: it has no such parameter.
+        epsilon: added to the variance.
+        channels_first: whether the graph's images are [batch, channels, height, width].
+    """
+
+    input: str
+    mean: np.ndarray
+    variance: np.ndarray
+    gamma: np.ndarray | None
+    beta: np.ndarray | None
+    epsilon: float
+    channels_first: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a graph is run, and how.
+
+    Values are named as in the graph: "scope/Relu", "scope/split:1".
+
+    Attributes:
+        path: of the graph, for errors.
+        fetches: the values that are asked for.
+        inputs: the values that are fed; what computes them is not run.
+        dtype: "float32", as the graph is, or "float64".
+        scalars: placeholders with the value that they have, such as {"is_training": False}.
+        exact: scalar constants that keep their float32's value in float64; the others become the
+            decimal that was written.
+        passed: value -> the value that takes its place: dropouts and the like.
+        norms: value -> the batch norm that takes its place.
+        is_training: what a placeholder that tells training from inference is fed.
+        updates: operations that run beside, such as those of moving statistics.
+    """
+
+    path: str
+    fetches: tuple[str, ...]
+    inputs: Mapping[str, Fed]
+    dtype: str = "float64"
+    scalars: Mapping[str, bool | int | float] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+    passed: Mapping[str, str] = field(default_factory=dict)
+    norms: Mapping[str, MovingNorm] = field(default_factory=dict)
+    is_training: bool = False
+    updates: tuple[str, ...] = ()
