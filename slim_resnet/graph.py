@@ -14,6 +14,7 @@ from slim_resnet import (
     resnext_cifar,
     resnext_v1,
     resnext_v2,
+    tf115,
 )
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import identity_equality, slim, tf
@@ -209,6 +210,8 @@ def _source(tensor) -> str:
 def write(output_dir: str | os.PathLike, *, init_checkpoint: bool = False) -> list[str]:
     """Writes the default graph: graph.pb, graph.pbtxt, model.meta and a TensorBoard event file.
 
+    TensorFlow 1.15 loads them, too.
+
     Args:
         output_dir: a folder, made if need be; files of the same name are replaced.
         init_checkpoint: also initialise the variables (by the graph's seed) and write model.ckpt.
@@ -219,10 +222,13 @@ def write(output_dir: str | os.PathLike, *, init_checkpoint: bool = False) -> li
     graph = tf.get_default_graph()
     with atomic_folder(output_dir) as folder:
         graph_def = graph.as_graph_def()
+        tf115.make_loadable(graph_def)
         (folder / "graph.pb").write_bytes(graph_def.SerializeToString())
         tf.io.write_graph(graph_def, str(folder), "graph.pbtxt", as_text=True)
         saver = tf.train.Saver(save_relative_paths=True)
-        saver.export_meta_graph(str(folder / "model.meta"))
+        meta_graph = saver.export_meta_graph()
+        tf115.make_loadable(meta_graph)
+        (folder / "model.meta").write_bytes(meta_graph.SerializeToString())
         tf.summary.FileWriter(str(folder), graph).close()
         if init_checkpoint:
             with tf.Session() as session:
