@@ -51,11 +51,14 @@ def cut_transposed(x, size, kernel, stride, same, bias=None):
     return padded + outside * bias[:, None, None]
 
 
-def positions(size, new_size, align_corners, half_pixel_centers, device):
-    """Where the pixels of a resized axis lie in the old one, in float32 as TensorFlow has them."""
-    at = torch.arange(new_size, dtype=torch.float32, device=device)
-    old = torch.scalar_tensor(size, dtype=torch.float32, device=device)
-    new = torch.scalar_tensor(new_size, dtype=torch.float32, device=device)
+def positions(size, new_size, dtype, device, align_corners, half_pixel_centers):
+    """Where the pixels of a resized axis lie in the old one.
+
+    TensorFlow computes them in float32, and so must who wants its result.
+    """
+    at = torch.arange(new_size, dtype=dtype, device=device)
+    old = torch.scalar_tensor(size, dtype=dtype, device=device)
+    new = torch.scalar_tensor(new_size, dtype=dtype, device=device)
     if align_corners:
         corners = (old - 1) / torch.clamp(new - 1, min=1)
         return at * torch.where(new > 1, corners, old / new)
@@ -66,9 +69,11 @@ def positions(size, new_size, align_corners, half_pixel_centers, device):
 
 def resize_bilinear(x, size, align_corners=False, half_pixel_centers=False):
     """tf.image.resize_bilinear to (height, width)."""
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    dtype = torch.promote_types(x.dtype, torch.float32)
     for dim, new_size in ((3, size[1]), (2, size[0])):
-        at = positions(x.shape[dim], new_size, align_corners, half_pixel_centers, x.device)
         last = x.shape[dim] - 1
+        at = positions(last + 1, new_size, dtype, x.device, align_corners, half_pixel_centers)
         low = x.index_select(dim, at.floor().clamp(min=0).long())
         high = x.index_select(dim, at.ceil().long().clamp(max=last))
         weight = (at - at.floor()).to(x.dtype)
@@ -79,26 +84,28 @@ def resize_bilinear(x, size, align_corners=False, half_pixel_centers=False):
 def resize_nearest(x, size, align_corners=False, half_pixel_centers=False):
     """tf.image.resize_nearest_neighbor to (height, width)."""
     for dim, new_size in ((2, size[0]), (3, size[1])):
-        at = positions(x.shape[dim], new_size, align_corners, half_pixel_centers, x.device)
+        last = x.shape[dim] - 1
+        at = positions(
+            last + 1, new_size, torch.float32, x.device, align_corners, half_pixel_centers
+        )
         at = at + 0.5 if align_corners or half_pixel_centers else at
-        x = x.index_select(dim, at.floor().long().clamp(max=x.shape[dim] - 1))
+        x = x.index_select(dim, at.floor().long().clamp(max=last))
     return x
 
 
 def resize_bicubic(x, size, align_corners=False, half_pixel_centers=False):
     """tf.image.resize_bicubic to (height, width): its weights come from a table of 1024 steps."""
-    a = -0.5 if half_pixel_centers else -0.75
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
     for dim, new_size in ((3, size[1]), (2, size[0])):
-        at = positions(x.shape[dim], new_size, align_corners, half_pixel_centers, x.device)
-        first, last = at.floor().long() - 1, x.shape[dim] - 1
-        near = torch.round((at - at.floor()) * 1024) / 1024
-        weights = torch.stack(
-            [_outer(near + 1, a), _inner(near, a), _inner(1 - near, a), _outer(2 - near, a)]
+        last = x.shape[dim] - 1
+        at = positions(
+            last + 1, new_size, torch.float32, x.device, align_corners, half_pixel_centers
         )
+        first = at.floor().long() - 1
         taps = [(first + tap).clamp(min=0).clamp(max=last) for tap in range(4)]
+        weights = cubic_weights(at - at.floor(), -0.5 if half_pixel_centers else -0.75)
         if half_pixel_centers:  # what lies outside does not count
-            inside = torch.stack([tap == first + n for n, tap in enumerate(taps)])
-            weights = weights * inside
+            weights = weights * torch.stack([tap == first + n for n, tap in enumerate(taps)])
             weights = weights / weights.sum(0)
         weights = weights.to(x.dtype)
         parts = [
@@ -109,14 +116,12 @@ def resize_bicubic(x, size, align_corners=False, half_pixel_centers=False):
     return x
 
 
-def _inner(x, a):
-    """The cubic kernel up to a distance of 1."""
-    return ((a + 2) * x - (a + 3)) * x * x + 1
-
-
-def _outer(x, a):
-    """The cubic kernel at distances from 1 to 2."""
-    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+def cubic_weights(offset, a):
+    """The weights [4, n] of the pixels around each of n positions, by TensorFlow's table."""
+    near = torch.round(offset * 1024) / 1024
+    inner = [((a + 2) * x - (a + 3)) * x * x + 1 for x in (near, 1 - near)]
+    outer = [((a * x - 5 * a) * x + 8 * a) * x - 4 * a for x in (near + 1, 2 - near)]
+    return torch.stack([outer[0], *inner, outer[1]])
 
 
 def pad_mirrored(x, dim, before, after, edge_twice):

@@ -13,12 +13,13 @@ _UNARY: dict[str, str] = {
     **{
         name: f"torch.{name}"
         for name in (
-            "sigmoid", "tanh", "abs", "square", "sqrt", "rsqrt", "exp", "log", "log1p", "floor",
-            "ceil", "round", "sign", "reciprocal", "erf", "sin", "cos", "logical_not",
+            "sigmoid", "tanh", "abs", "square", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p",
+            "floor", "ceil", "round", "sign", "reciprocal", "erf", "sin", "cos", "logical_not",
             "zeros_like", "ones_like", "neg",
         )
     },
     "stop_gradient": ".detach",
+    "is_finite": "torch.isfinite",
     "hard_sigmoid": "F.hardsigmoid",
     "hard_swish": "F.hardswish",
     "swish": "F.silu",
