@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from converters.files.errors import CheckpointError
 
 
@@ -28,26 +26,6 @@ class Fed:
 
 
 @dataclass(frozen=True)
-class MovingNorm:
-    """A batch norm that a training graph computes from the batch, by its moving statistics.
-
-    Attributes:
-        input: the value that it normalises.
-        mean, variance, gamma, beta: arrays [channels]; None: it has no such parameter.
-        epsilon: added to the variance.
-        channels_first: whether the graph's images are [batch, channels, height, width].
-    """
-
-    input: str
-    mean: np.ndarray
-    variance: np.ndarray
-    gamma: np.ndarray | None
-    beta: np.ndarray | None
-    epsilon: float
-    channels_first: bool = False
-
-
-@dataclass(frozen=True)
 class Plan:
     """What of a graph is run, and how.
 
@@ -59,10 +37,11 @@ class Plan:
         inputs: the values that are fed; what computes them is not run.
         dtype: "float32", as the graph is, or "float64".
         scalars: placeholders with the value that they have, such as {"is_training": False}.
-        exact: scalar constants that keep their float32's value in float64; the others become the
-            decimal that was written.
-        passed: value -> the value that takes its place: dropouts and the like.
-        norms: value -> the batch norm that takes its place.
+        written: scalar constants become, in float64, the decimal that was written in the code and
+            not what float32 made of it: 0.001 and not 0.0010000000474974513.
+        passed: value -> the value that takes its place: dropouts, statistics of a batch.
+        norms: fused batch norm in training -> the values, moving mean and variance, by which it
+            normalises instead of the batch's.
         is_training: what a placeholder that tells training from inference is fed.
         updates: operations that run beside, such as those of moving statistics.
     """
@@ -72,8 +51,8 @@ class Plan:
     inputs: Mapping[str, Fed]
     dtype: str = "float64"
     scalars: Mapping[str, bool | int | float] = field(default_factory=dict)
-    exact: frozenset[str] = frozenset()
+    written: bool = False
     passed: Mapping[str, str] = field(default_factory=dict)
-    norms: Mapping[str, MovingNorm] = field(default_factory=dict)
+    norms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_training: bool = False
     updates: tuple[str, ...] = ()

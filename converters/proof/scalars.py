@@ -21,7 +21,7 @@ _RANDOM = frozenset(
 _ADDITIONS = frozenset(("Add", "AddV2"))
 _COMPARISONS = frozenset(("GreaterEqual", "Greater", "Less", "LessEqual"))
 _MAX_DEPTH = 12
-_FLOATS = (tf.float16, tf.float32, tf.float64)
+_FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 
 def scalar_value(nodes: Mapping, node, is_training: bool) -> bool | int | float | None:
@@ -33,7 +33,7 @@ def scalar_value(nodes: Mapping, node, is_training: bool) -> bool | int | float 
         is_training: which of the two is meant.
 
     Returns:
-        A bool, or a probability that drops nothing; None for any other placeholder.
+        A bool, 0 or 1, or a probability that drops nothing; None for any other placeholder.
     """
     dtype = tf.as_dtype(node.attr["dtype"].type)
     shape = node.attr["shape"].shape
@@ -41,6 +41,8 @@ def scalar_value(nodes: Mapping, node, is_training: bool) -> bool | int | float 
         return None
     if dtype == tf.bool:
         return is_training
+    if dtype.is_integer:  # Keras's learning phase of old
+        return None if shape.unknown_rank else int(is_training)
     if dtype not in _FLOATS:
         return None
     drops = _is_rate(nodes, node.name)

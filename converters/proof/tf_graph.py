@@ -14,7 +14,7 @@ import numpy as np
 
 from converters.files.errors import CheckpointError
 from converters.proof import saved_names, tf_kernels, tf_rebuilt
-from converters.proof.plan import GraphRunError, MovingNorm, Plan
+from converters.proof.plan import GraphRunError, Plan
 from converters.proof.scalars import scalar_value
 from slim_resnet.frameworks import require
 
@@ -163,7 +163,7 @@ class RunnableGraph:
             self._scope.made[name] = _Made(constant.op, [constant])
 
     def _raised(self, dtype):
-        return tf.float64 if self._double and dtype == tf.float32 else dtype
+        return tf_kernels.raised_type(dtype) if self._double else dtype
 
     def _initialize(self) -> dict[str, tuple]:
         """Name of a variable -> the tensor that takes its value, the operation that assigns it."""
@@ -206,17 +206,14 @@ class RunnableGraph:
 
     def _needed(self, scope: _Scope, name: str) -> list[str]:
         """What has to be made before a node."""
-        replaced = None if scope.is_function else self._replaced_by(name)
-        if replaced is not None:
-            return [replaced]
         node = scope.nodes[name]
+        if not scope.is_function and name in self.plan.passed:
+            return [self.plan.passed[name]]
+        if not scope.is_function and name in self.plan.norms:
+            return [*node.input[:3], *self.plan.norms[name]]
         if node.op == "PlaceholderWithDefault" and self._scalar(scope, node) is not None:
             return []
-        return [ref for ref in node.input if not ref.startswith("^") or self._keeps(scope, ref[1:])]
-
-    def _replaced_by(self, name: str) -> str | None:
-        norm = self.plan.norms.get(name)
-        return norm.input if norm else self.plan.passed.get(name)
+        return [ref for ref in node.input if ref[0] != "^" or self._keeps(scope, ref[1:])]
 
     def _keeps(self, scope: _Scope, control: str) -> bool:
         """Whether to wait for an operation: for a branch's condition; for all if there are updates.
@@ -231,27 +228,21 @@ class RunnableGraph:
         return node is not None and node.op == "Switch"
 
     def _made(self, scope: _Scope, node) -> _Made:
-        if not scope.is_function and self._replaced_by(node.name) is not None:
-            return self._replacement(scope, node.name)
         refs = self._needed(scope, node.name)
         inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
         controls = [scope.made[ref[1:]].operation for ref in refs if ref.startswith("^")]
         try:
             with tf.control_dependencies(controls):
+                if not scope.is_function and node.name in self.plan.passed:
+                    return _made_of([_value(*inputs)])
+                if not scope.is_function and node.name in self.plan.norms:
+                    return self._operation(scope, _for_inference(node), list(map(_value, inputs)))
                 return self._operation(scope, node, inputs)
         except (ValueError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
             reason = _first_line(error)
             raise self._error(f"its operation {node.name!r} ({node.op}): {reason}") from error
-
-    def _replacement(self, scope: _Scope, name: str) -> _Made:
-        norm = self.plan.norms.get(name)
-        if norm is None:
-            tensor = tf.identity(scope.tensor(self.plan.passed[name]))
-        else:
-            tensor = _normalized(scope.tensor(norm.input), norm)
-        return _Made(tensor.op, [tensor])
 
     def _operation(self, scope: _Scope, node, inputs: list) -> _Made:
         if node.op in _PLACEHOLDERS:
@@ -292,7 +283,7 @@ class RunnableGraph:
         """The operation itself; in float64 what it is made of, where it has no kernel."""
         attrs = tf_kernels.attributes(node)
         if self._double:
-            doubled = tf_kernels.raised(attrs, exact=node.name in self.plan.exact)
+            doubled = tf_kernels.raised(attrs, self.plan.written)
             if node.op in tf_rebuilt.REBUILT:
                 return _made_of(tf_rebuilt.REBUILT[node.op](node, inputs))
             if tf_kernels.has_kernel(node.op, doubled):
@@ -308,9 +299,9 @@ class RunnableGraph:
         outputs = list(operation.outputs)
         if node.op in saved_names.VARIABLES:
             self._variables[node.name] = outputs[0]
-        elif self._double and any(x.dtype.base_dtype == tf.float32 for x in outputs):
+        elif self._double and any(tf_kernels.raised_type(x.dtype) != x.dtype for x in outputs):
             self.in_float32.append(node.name)
-            outputs = [tf.cast(x, tf.float64) if x.dtype == tf.float32 else x for x in outputs]
+            outputs = [tf.cast(x, tf_kernels.raised_type(x.dtype)) for x in outputs]
         return _Made(operation, outputs)
 
     # Functions.
@@ -350,24 +341,26 @@ def _made_of(outputs: Sequence) -> _Made:
 
 
 def _as(tensor, dtype: int):
-    """A tensor in the type that an operation wants, between float32 and float64."""
+    """A tensor in the type that an operation wants, where float64 took the place of that."""
     wanted, given = tf.as_dtype(dtype).base_dtype, tensor.dtype.base_dtype
-    if wanted != given and {wanted, given} == {tf.float32, tf.float64}:
-        return tf.cast(tensor, wanted)
-    return tensor
+    is_raised = given == tf.float64 and wanted.is_floating and wanted != given
+    return tf.cast(tensor, wanted) if is_raised else tensor
 
 
-def _normalized(x, norm: MovingNorm):
-    """`x` by the moving statistics of a batch norm, in the order that TensorFlow computes it."""
-    shape = [-1, 1, 1] if norm.channels_first else [-1]
+def _value(tensor):
+    """The value of a variable where its handle is given."""
+    if tensor.dtype != tf.resource:
+        return tf.identity(tensor)
+    dtype = tf.as_dtype(tensor.op.get_attr("dtype"))
+    return tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype)
 
-    def parameter(array):
-        return tf.reshape(tf.constant(array, x.dtype), shape)
 
-    y = (x - parameter(norm.mean)) * tf.rsqrt(parameter(norm.variance) + norm.epsilon)
-    if norm.gamma is not None:
-        y = y * parameter(norm.gamma)
-    return y if norm.beta is None else y + parameter(norm.beta)
+def _for_inference(node):
+    """A fused batch norm that takes the mean and the variance that it is given."""
+    changed = type(node)()
+    changed.CopyFrom(node)
+    changed.attr["is_training"].b = False
+    return changed
 
 
 def _first_line(error: Exception) -> str:

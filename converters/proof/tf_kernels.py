@@ -18,9 +18,11 @@ types_pb2 = require("tensorflow.core.framework.types_pb2")
 kernels = require("tensorflow.python.framework.kernels")
 op_def_registry = require("tensorflow.python.framework.op_def_registry")
 
+_LOW = ("DT_FLOAT", "DT_HALF", "DT_BFLOAT16")
 _RAISED = {
-    types_pb2.DT_FLOAT: types_pb2.DT_DOUBLE,
-    types_pb2.DT_FLOAT_REF: types_pb2.DT_DOUBLE_REF,
+    getattr(types_pb2, f"{name}{suffix}"): getattr(types_pb2, f"DT_DOUBLE{suffix}")
+    for name in _LOW
+    for suffix in ("", "_REF")
 }
 _DEVICES = ("CPU", "DEFAULT")
 
@@ -37,22 +39,31 @@ def attributes(node) -> dict:
     return {name: value for name, value in found.items() if value.WhichOneof("value")}
 
 
-def raised(attrs: Mapping, exact: bool) -> dict:
-    """The same attributes with float64 for float32.
+def raised(attrs: Mapping, as_written: bool) -> dict:
+    """The same attributes with float64 for float32, float16 and bfloat16.
 
     Args:
         attrs: name -> AttrValue.
-        exact: whether a scalar keeps its value; else it becomes what was written in the code, the
-            shortest decimal that is the same float32.
+        as_written: whether a scalar becomes what was written in the code, the shortest decimal that
+            is the same in its type; else it keeps its value.
     """
-    return {name: _raised(value, exact) for name, value in attrs.items()}
+    return {name: _raised(value, as_written) for name, value in attrs.items()}
 
 
-def _raised(value, exact: bool):
+def raised_type(dtype):
+    """float64 for float32, float16 and bfloat16; any other type as it is."""
+    number = dtype.as_datatype_enum
+    return tf.as_dtype(_RAISED.get(number, number))
+
+
+def _raised(value, as_written: bool):
     kind = value.WhichOneof("value")
     new = attr_value_pb2.AttrValue()
-    if kind == "tensor" and value.tensor.dtype == types_pb2.DT_FLOAT:
-        new.tensor.CopyFrom(tf.make_tensor_proto(doubled(tf.make_ndarray(value.tensor), exact)))
+    if kind == "tensor" and value.tensor.dtype in _RAISED:
+        array = tf.make_ndarray(value.tensor)
+        if as_written and not array.ndim:
+            array = np.float64(str(array[()]))
+        new.tensor.CopyFrom(tf.make_tensor_proto(array.astype(np.float64)))
         return new
     new.CopyFrom(value)
     if kind == "type":
@@ -62,15 +73,8 @@ def _raised(value, exact: bool):
     return new
 
 
-def doubled(array: np.ndarray, exact: bool = True) -> np.ndarray:
-    """A float32 array in float64; a scalar as `raised` has it."""
-    if array.ndim or exact:
-        return array.astype(np.float64)
-    return np.float64(written(array))
-
-
-def written(number: np.floating | np.ndarray | float) -> float:
-    """The shortest decimal that is the same float32: what was written in the code."""
+def written(number: float) -> float:
+    """What was written in the code where an attribute holds a float32: the shortest decimal."""
     return float(str(np.float32(number)))
 
 
