@@ -195,6 +195,9 @@ class Graph:
         data: the serialized GraphDef; constants stay views of it.
         meta: what the MetaGraphDef around it says of it.
 
+    Attributes:
+        definition: the serialized GraphDef, as TensorFlow takes it.
+
     Raises:
         Malformed: it is no such message, or two nodes have one name.
     """
@@ -202,6 +205,7 @@ class Graph:
     def __init__(self, path: str, data: Buffer, meta: MetaGraph | None = None) -> None:
         self.path = path
         self.meta = meta or MetaGraph(Message(b""))
+        self.definition = data
         definition = Message(data)
         self._library = definition.message(2)
         self.has_functions = 1 in self._library
