@@ -17,6 +17,7 @@ from slim_resnet import (
     tf115,
 )
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.assignment import assign as assign
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
 
@@ -127,19 +128,6 @@ def variables(arch: Arch, scope: str | None = None) -> dict:
     prefix = f"{scope}/" if scope else ""
     found = {v.op.name: v for v in tf.global_variables()}
     return {v.name: found[prefix + v.name] for v in arch.variables}
-
-
-def assign(session, values: dict) -> None:
-    """Gives variables their values in one `session.run`.
-
-    Args:
-        session: a `tf.Session` of the default graph.
-        values: variable -> array of its shape.
-    """
-    # Running the initialisers with their values fed adds no op to the graph and runs once; an
-    # assign op and a run for each variable costs seconds on a large net.
-    feed = {variable.initializer.inputs[1]: value for variable, value in values.items()}
-    session.run([variable.initializer for variable in values], feed)
 
 
 @dataclass(frozen=True)
