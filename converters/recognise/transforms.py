@@ -37,6 +37,30 @@ CONV_TO_LINEAR = Transform(squeeze=True, permutation=(1, 0))  # [1, 1, in, out] 
 CONV_TO_DENSE = Transform(squeeze=True)  # [1, 1, in, out] -> [in, out]
 
 
+@dataclass(frozen=True)
+class Regroup:
+    """A change of layout that splits or merges axes too, as reversible as a `Transform`.
+
+    Attributes:
+        shape: of the array that it takes.
+        split: the same values seen with other axes.
+        permutation: of the axes of `split`.
+        merged: the permuted values seen with other axes: the shape of its result.
+    """
+
+    shape: tuple[int, ...]
+    split: tuple[int, ...]
+    permutation: tuple[int, ...]
+    merged: tuple[int, ...]
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(self.split).transpose(self.permutation).reshape(self.merged)
+
+    def inverse(self, array: np.ndarray) -> np.ndarray:
+        permuted = array.reshape([self.split[axis] for axis in self.permutation])
+        return permuted.transpose(np.argsort(self.permutation)).reshape(self.shape)
+
+
 def contiguous(array: np.ndarray) -> np.ndarray:
     """A C-contiguous array of the same values; a transposed one is copied tile by tile.
 
