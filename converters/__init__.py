@@ -19,13 +19,14 @@ from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.models.targets import to_keras, to_torch
 from converters.models.transcoding import transcode
 from converters.proof.verification import Report, verify
-from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
+from converters.recognise.loading import load_checkpoint
+from converters.recognise.recognised import Recognised
 
 __all__ = [
     "CheckpointError",
     "Outcome",
     "Report",
-    "SlimCheckpoint",
+    "Recognised",
     "WeightsFile",
     "convert",
     "load_checkpoint",

@@ -17,7 +17,8 @@ from converters import formats
 from converters.formats.library_files import load_weights
 from converters.models.resume import Recipe
 from converters.proof.verification import Report, prove
-from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
+from converters.recognise.loading import load_checkpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_path, check_target
 
 LeftOut = tuple[tuple[str, tuple[str, ...]], ...]
@@ -85,7 +86,7 @@ def convert(
     recipe: Recipe | None = None,
     fold: bool = False,
     report: str | os.PathLike | None = None,
-    opened: Callable[[SlimCheckpoint, LeftOut], None] = lambda ckpt, left_out: None,
+    opened: Callable[[Recognised, LeftOut], None] = lambda ckpt, left_out: None,
     progress: Callable[[str], None] = lambda step: None,
     **network,
 ) -> Outcome:
@@ -138,7 +139,7 @@ def convert(
     return outcome
 
 
-def recognised(source: str, library: str = "slim", **network) -> SlimCheckpoint:
+def recognised(source: str, library: str = "slim", **network) -> Recognised:
     """The checkpoint in a file, whoever's weights it holds.
 
     Raises:

@@ -62,7 +62,7 @@ def table(title: str, values: Mapping[str, str]) -> Table:
     return made
 
 
-def rows(ckpt: converters.SlimCheckpoint, convention: str | None) -> dict[str, str]:
+def rows(ckpt: converters.Recognised, convention: str | None) -> dict[str, str]:
     arch = ckpt.arch
     if convention:
         source = "as you said"

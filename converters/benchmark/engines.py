@@ -19,7 +19,7 @@ from converters.files import WeightsFile
 from converters.formats import libraries as exchange
 from converters.models import targets
 from converters.recognise import forms
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 from slim_resnet.regression.record import seeded_images, seeded_value
 
@@ -50,10 +50,10 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-def checkpoint(job: Job) -> SlimCheckpoint:
+def checkpoint(job: Job) -> Recognised:
     """The weights of a job's network, drawn by their names in the grouped form."""
     whole = {v.name: seeded_value(v.name, v.shape) for v in job.arch.grouped.variables}
-    return SlimCheckpoint(
+    return Recognised(
         WeightsFile.of_arrays("seeded weights", forms.split(job.arch, whole)), job.arch, ""
     )
 

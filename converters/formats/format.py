@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from converters.models.resume import Recipe
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_path
 
 
@@ -29,11 +29,11 @@ PROTOBUF_LIMIT = 2**31 - 1  # bytes
 _SLACK = 1 << 24  # bytes of such a message that are no weights: names, shapes, attributes
 
 
-def accept(ckpt: SlimCheckpoint, options: Options) -> None:
+def accept(ckpt: Recognised, options: Options) -> None:
     """The check of a format that holds any network."""
 
 
-def fits_protobuf(ckpt: SlimCheckpoint) -> bool:
+def fits_protobuf(ckpt: Recognised) -> bool:
     """Whether a network's weights have a place in one protobuf message."""
     return ckpt.weights_nbytes + _SLACK <= PROTOBUF_LIMIT
 
@@ -48,7 +48,7 @@ class Place:
         always: whether it is filled unasked.
     """
 
-    taken: Callable[[SlimCheckpoint], set[str]]
+    taken: Callable[[Recognised], set[str]]
     needs_rate: bool = False
     always: bool = False
 
@@ -62,6 +62,7 @@ class Format:
         suffix: of its files; "" where the name is the user's own (a prefix, a folder).
         write: writes a checkpoint to a path, a hidden one, with the options.
         hidden: from the path that the user named to one that is hidden until it is whole.
+        runner: a key of `converters.proof.written.RUNNERS`, or of its `ARRAY_READERS`.
         model: which of our models computes what it holds, "torch", "keras" or "slim".
         check: raises ValueError where the format cannot hold the checkpoint's network.
         place: where the optimizer goes, if it has a place.
@@ -72,10 +73,11 @@ class Format:
 
     target: str
     suffix: str
-    write: Callable[[SlimCheckpoint, str, Options], None]
+    write: Callable[[Recognised, str, Options], None]
     hidden: Callable[[str], AbstractContextManager] = atomic_path
+    runner: str = ""
     model: str = "torch"
-    check: Callable[[SlimCheckpoint, Options], None] = accept
+    check: Callable[[Recognised, Options], None] = accept
     place: Place | None = None
     foldable: bool = False
     freezes: bool = False

@@ -9,8 +9,8 @@ import numpy as np
 
 from converters.files import CheckpointError, WeightsFile
 from converters.models.naming import Transform, Weight, table
-from converters.recognise.checkpoint import SlimCheckpoint
 from converters.recognise.forms import split
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
 
@@ -74,7 +74,7 @@ _TO_OURS = (
 
 def from_state(
     arch: Arch, state: State, source: str, scope: str | None = None, *, path: str | None = None
-) -> SlimCheckpoint:
+) -> Recognised:
     """A slim checkpoint with the weights of another library's model.
 
     Args:
@@ -114,12 +114,10 @@ def from_state(
             f"{len(counters)} counters of batches (*{_COUNTER}) left out: slim has none, and no "
             "result depends on them"
         )
-    return SlimCheckpoint(
-        WeightsFile.of_arrays(path, values), arch, scope, library=source, notes=notes
-    )
+    return Recognised(WeightsFile.of_arrays(path, values), arch, scope, library=source, notes=notes)
 
 
-def to_state(ckpt: SlimCheckpoint, target: str) -> dict[str, np.ndarray]:
+def to_state(ckpt: Recognised, target: str) -> dict[str, np.ndarray]:
     """The reverse of `from_state`: the checkpoint's weights as the target names and lays them out.
 
     Args:
@@ -189,7 +187,7 @@ def check_arch(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
         )
 
 
-def check_model(ckpt: SlimCheckpoint, library: str) -> None:
+def check_model(ckpt: Recognised, library: str) -> None:
     """`check_arch` of a checkpoint's network."""
     check_arch(ckpt.arch, library)
 

@@ -9,7 +9,7 @@ import numpy as np
 from converters.files import CheckpointError, open_weights
 from converters.formats.libraries import LIBRARIES, Library, from_state
 from converters.models.naming import table
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
@@ -30,7 +30,7 @@ def load_weights(
     arch: str | Arch | None = None,
     convention: str | None = None,
     scope: str | None = None,
-) -> SlimCheckpoint:
+) -> Recognised:
     """Opens the weights of a PyTorch or Keras model as a slim checkpoint.
 
     Args:

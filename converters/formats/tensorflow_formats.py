@@ -12,13 +12,13 @@ import numpy as np
 
 from converters.files.checkpoint.writer import write_bundle
 from converters.formats.format import Format, Options, Place, accept, fits_protobuf
-from converters.models.slim_model import INPUT, SlimModel
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.models.targets import Opened, to_slim
+from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_files, atomic_new_folder, check_target
 
 
 def write_checkpoint(
-    ckpt: SlimCheckpoint, prefix: str | os.PathLike, options: Options | None = None
+    ckpt: Recognised, prefix: str | os.PathLike, options: Options | None = None
 ) -> None:
     """Writes every variable of `ckpt` as a V2 checkpoint that a plain `Saver` restores.
 
@@ -41,11 +41,10 @@ def write_checkpoint(
 class _Everything(Mapping[str, np.ndarray]):
     """The variables of a checkpoint that can be written, read when asked for."""
 
-    def __init__(self, ckpt: SlimCheckpoint):
+    def __init__(self, ckpt: Recognised):
         self._ckpt = ckpt
         self._names = [name for name in ckpt if not ckpt.file.dtype(name).hasobject]
-        averages = ckpt.stored() if ckpt.averaged else {}
-        self._averages = {ckpt.full_name(name): value for name, value in averages.items()}
+        self._averages = ckpt.model_arrays() if ckpt.averaged else {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._averages[name] if name in self._averages else self._ckpt[name]
@@ -57,13 +56,12 @@ class _Everything(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def _everything(ckpt: SlimCheckpoint) -> set[str]:
+def _everything(ckpt: Recognised) -> set[str]:
     """All variables but those that their moving averages replace."""
-    model = {ckpt.full_name(variable.name) for variable in ckpt.arch.variables}
-    return set(_Everything(ckpt)) - (model if ckpt.averaged else set())
+    return set(_Everything(ckpt)) - (set(ckpt.model_variables) if ckpt.averaged else set())
 
 
-def _check_constants(ckpt: SlimCheckpoint, options: Options) -> None:
+def _check_constants(ckpt: Recognised, options: Options) -> None:
     if not fits_protobuf(ckpt):
         raise ValueError(
             f"{ckpt.path}: its {ckpt.weights_nbytes / 1e9:.1f} GB of weights have no place in a "
@@ -71,65 +69,67 @@ def _check_constants(ckpt: SlimCheckpoint, options: Options) -> None:
         )
 
 
-def _check_saved_model(ckpt: SlimCheckpoint, options: Options) -> None:
+def _check_saved_model(ckpt: Recognised, options: Options) -> None:
     (_check_constants if options.fold else accept)(ckpt, options)
 
 
-def write_frozen_graph(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
-    """A TF 1 GraphDef, weights inside as constants: `images` -> `logits` and `prob`.
+def write_frozen_graph(ckpt: Recognised, path: str, options: Options) -> None:
+    """A TF 1 GraphDef, weights inside as constants, with the inputs and outputs of `to_slim`.
 
-    Images are [batch, height, width, channels]; a network without classes has the output
-    `features`. Folded batch norms: see `slim_resnet.inference.fold_batch_norms`.
+    Images are [batch, height, width, channels]. Folded batch norms: see
+    `slim_resnet.inference.fold_batch_norms`.
     """
-    with SlimModel(ckpt) as model:
+    with to_slim(ckpt) as opened:
         from slim_resnet import inference
 
-        frozen = inference.freeze(model.session, list(model.outputs), fold=options.fold)
+        frozen = inference.freeze(opened.session, _nodes(opened.outputs), fold=options.fold)
     pathlib.Path(path).write_bytes(frozen.SerializeToString(deterministic=True))
 
 
-def write_saved_model(ckpt: SlimCheckpoint, folder: str, options: Options) -> None:
+def _nodes(outputs: Mapping[str, object]) -> list[str]:
+    return list(dict.fromkeys(tensor.op.name for tensor in outputs.values()))
+
+
+def write_saved_model(ckpt: Recognised, folder: str, options: Options) -> None:
     """A TF 1 SavedModel, tag `serve`, with the signature of `write_frozen_graph`.
 
     Folded, it holds constants and no variables.
     """
-    opened = _folded if options.fold else _session
-    with opened(ckpt) as (session, outputs):
+    with to_slim(ckpt) as opened, _folded(opened) if options.fold else _as_it_is(opened) as model:
+        from slim_resnet import tf115
         from slim_resnet.compat import tf
 
-        signature = tf.saved_model.predict_signature_def(
-            {INPUT: session.graph.get_tensor_by_name(f"{INPUT}:0")}, outputs
-        )
-        with session.graph.as_default():
+        signature = tf.saved_model.predict_signature_def(dict(model.inputs), dict(model.outputs))
+        with model.session.graph.as_default():
             builder = tf.saved_model.Builder(os.fspath(folder))
             builder.add_meta_graph_and_variables(
-                session,
+                model.session,
                 [tf.saved_model.tag_constants.SERVING],
                 {tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
                 strip_default_attrs=True,  # so that older TensorFlows read it
             )
             builder.save()
+        tf115.make_saved_model_loadable(folder)
+
+
+def _as_it_is(opened: Opened) -> contextlib.AbstractContextManager[Opened]:
+    return contextlib.nullcontext(opened)
 
 
 @contextlib.contextmanager
-def _session(ckpt: SlimCheckpoint):
-    """A session of the slim graph with the checkpoint's weights, and its outputs by name."""
-    with SlimModel(ckpt) as model:
-        yield model.session, model.outputs
+def _folded(opened: Opened) -> Iterator[Opened]:
+    """The frozen graph of a model, batch norms folded."""
+    from slim_resnet import inference
+    from slim_resnet.compat import tf
 
-
-@contextlib.contextmanager
-def _folded(ckpt: SlimCheckpoint):
-    """The same of the frozen graph, batch norms folded."""
-    with SlimModel(ckpt) as model:
-        from slim_resnet import inference
-        from slim_resnet.compat import tf
-
-        frozen = inference.freeze(model.session, list(model.outputs))
+    frozen = inference.freeze(opened.session, _nodes(opened.outputs))
+    names = {name: tensor.name for name, tensor in {**opened.inputs, **opened.outputs}.items()}
     with tf.Graph().as_default(), tf.Session() as session:
-        names = [f"{name}:0" for name in model.outputs]
-        tensors = tf.import_graph_def(frozen, name="", return_elements=names)
-        yield session, dict(zip(model.outputs, tensors, strict=True))
+        made = tf.import_graph_def(frozen, name="", return_elements=list(names.values()))
+        tensors = dict(zip(names, made, strict=True))
+        inputs = {name: tensors[name] for name in opened.inputs}
+        outputs = {name: tensors[name] for name in opened.outputs}
+        yield Opened(session, inputs, outputs, {})
 
 
 FORMATS = (
@@ -137,6 +137,7 @@ FORMATS = (
         "slim",
         "",
         write_checkpoint,
+        runner="slim",
         hidden=partial(atomic_files, last=".index"),
         model="slim",
         place=Place(_everything, always=True),
@@ -145,6 +146,7 @@ FORMATS = (
         "frozen",
         ".pb",
         write_frozen_graph,
+        runner="frozen",
         model="slim",
         check=_check_constants,
         foldable=True,
@@ -154,6 +156,7 @@ FORMATS = (
         "saved_model",
         "",
         write_saved_model,
+        runner="saved_model",
         hidden=atomic_new_folder,
         model="slim",
         check=_check_saved_model,

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from converters.formats.file_metadata import metadata
 from converters.formats.format import Format, Options, Place
 from converters.formats.safetensors_file import write_safetensors
+from converters.graphs.network import Input
 from converters.models import resume
+from converters.models.slim_model import INPUT
 from converters.models.targets import to_torch, torch_views
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 
-# Any shape serves: all of it but the channels is dynamic.
-_EXAMPLE_IMAGES = (2, 3, 65, 97)
+# Sizes of an example, where a network takes any: batch, height, width.
+_EXAMPLE = (2, 65, 97)
 
 
-def write_state(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
+def write_state(ckpt: Recognised, path: str, options: Options) -> None:
     """Weights under the module's names, as safetensors; the architecture is in the metadata."""
     write_safetensors(torch_views(ckpt), path, {"format": "pt", **metadata(ckpt)})
 
 
-def write_pt(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
+def write_pt(ckpt: Recognised, path: str, options: Options) -> None:
     """The same as `torch.save` writes it, with an optimizer where there is a recipe."""
     torch = require("torch")
     net = to_torch(ckpt)
@@ -30,7 +32,7 @@ def write_pt(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
     torch.save(saved, path)
 
 
-def write_pt2(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
+def write_pt2(ckpt: Recognised, path: str, options: Options) -> None:
     """A `torch.export` program: images [batch, 3, height, width] -> logits, of any size.
 
     `torch.export.load(path).module()` runs it where this project is not installed.
@@ -39,24 +41,57 @@ def write_pt2(ckpt: SlimCheckpoint, path: str, options: Options) -> None:
     torch.export.save(exported(ckpt), path, extra_files=metadata(ckpt))
 
 
-def exported(ckpt: SlimCheckpoint):
-    """Our module as a `torch.export.ExportedProgram` with dynamic batch, height and width."""
+def exported(ckpt: Recognised):
+    """Our module as a `torch.export.ExportedProgram`; sizes that are not fixed are dynamic."""
     torch = require("torch")
     from torch.fx.experimental import _config
 
-    dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    inputs = channels_first_shapes(ckpt)
+    examples = {
+        name: torch.zeros([size or _example(axis) for axis, size in shape.items()])
+        for name, shape in inputs.items()
+    }
+    dynamic = {
+        name: {i: torch.export.Dim.DYNAMIC for i, size in enumerate(shape.values()) if size is None}
+        for name, shape in inputs.items()
+    }
     # Otherwise the program refuses sizes at which a feature map, or the batch, has size 1.
     with _config.patch(backed_size_oblivious=True):
         program = torch.export.export(
-            to_torch(ckpt), (torch.zeros(_EXAMPLE_IMAGES),), dynamic_shapes=(dynamic,)
+            to_torch(ckpt), (_argument(examples),), dynamic_shapes=(_argument(dynamic),)
         )
     for node in program.graph.nodes:  # they hold paths of the machine that converts
         node.meta.pop("stack_trace", None)
     return program
 
 
+def channels_first_shapes(ckpt: Recognised) -> dict[str, dict[str, int | None]]:
+    """Name of each input -> name of each axis -> its size, None where any will do."""
+    if ckpt.network is None:
+        channels = ckpt.arch.root.depth_in
+        return {INPUT: {"batch": None, "channels": channels, "height": None, "width": None}}
+    return {each.name: _axes(each) for each in ckpt.network.inputs}
+
+
+def _axes(given: Input) -> dict[str, int | None]:
+    if len(given.shape) != 4:
+        return {f"axis_{i}" if i else "batch": size for i, size in enumerate(given.shape)}
+    batch, height, width, channels = given.shape
+    return {"batch": batch, "channels": channels, "height": height, "width": width}
+
+
+def _example(axis: str) -> int:
+    batch, height, width = _EXAMPLE
+    return {"batch": batch, "height": height, "width": width}.get(axis, height)
+
+
+def _argument(values: dict) -> object:
+    """What a module takes: a tensor, or a dict of several."""
+    return values if len(values) > 1 else next(iter(values.values()))
+
+
 FORMATS = (
-    Format("torch", ".safetensors", write_state),
-    Format("torch", ".pt", write_pt, place=Place(resume.carried, needs_rate=True)),
-    Format("torch", ".pt2", write_pt2),
+    Format("torch", ".safetensors", write_state, runner="torch"),
+    Format("torch", ".pt", write_pt, runner="torch", place=Place(resume.carried, needs_rate=True)),
+    Format("torch", ".pt2", write_pt2, runner="pt2"),
 )

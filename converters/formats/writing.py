@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from converters.formats.format import Format, Options
 from converters.formats.table import FORMATS, find_format
 from converters.models.resume import Recipe
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.files import check_target
 
 
@@ -28,7 +28,7 @@ class Writer:
     path: str
     options: Options
 
-    def __call__(self, ckpt: SlimCheckpoint) -> None:
+    def __call__(self, ckpt: Recognised) -> None:
         """Writes the checkpoint, whole or not at all.
 
         Raises:
@@ -39,7 +39,7 @@ class Writer:
             pass
 
     @contextlib.contextmanager
-    def hidden(self, ckpt: SlimCheckpoint) -> Iterator[str]:
+    def hidden(self, ckpt: Recognised) -> Iterator[str]:
         """Writes the checkpoint to a hidden path, which it yields.
 
         When the block ends it is published under its name; after an error nothing is left.
@@ -51,7 +51,7 @@ class Writer:
             self.format.write(ckpt, os.fspath(path), self.options)
             yield os.fspath(path)
 
-    def left_out(self, ckpt: SlimCheckpoint) -> list[tuple[str, list[str]]]:
+    def left_out(self, ckpt: Recognised) -> list[tuple[str, list[str]]]:
         """The variables of the checkpoint that will not be written: (kind, names).
 
         Raises:
@@ -79,7 +79,7 @@ def writer(
         fold: whether batch norms go into the convolutions before them: of TensorFlow 1's targets.
 
     Returns:
-        A function of a `SlimCheckpoint`.
+        A function of a `Recognised`.
 
     Raises:
         ValueError: an unknown target or suffix, or one that has no place for an optimizer, or

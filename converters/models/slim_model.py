@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import quiet_stderr, require
 
 INPUT = "images"
 
 
-def output_name(ckpt: SlimCheckpoint) -> str:
-    """What the output of a model without end points is called."""
+def output_name(ckpt: Recognised) -> str:
+    """What the output of a residual network is called."""
     return "logits" if ckpt.arch.logits else "features"
+
+
+def output_names(ckpt: Recognised) -> tuple[str, ...]:
+    """What the outputs of a model are called, in their order."""
+    return ckpt.network.outputs if ckpt.network is not None else (output_name(ckpt),)
 
 
 class SlimModel:
@@ -38,7 +43,7 @@ class SlimModel:
         CheckpointError: a weight holds NaN or infinity.
     """
 
-    def __init__(self, ckpt: SlimCheckpoint, dtype: str = "float32") -> None:
+    def __init__(self, ckpt: Recognised, dtype: str = "float32") -> None:
         require("tensorflow")
         from slim_resnet import graph
         from slim_resnet.compat import tf
@@ -46,7 +51,7 @@ class SlimModel:
         arch, scope, stored = ckpt.arch, ckpt.scope or None, ckpt.stored()
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self.images = tf.placeholder(dtype, [None, None, None, 3], name=INPUT)
+            self.images = tf.placeholder(dtype, [None, None, None, arch.root.depth_in], name=INPUT)
             net, tensors = graph.build(arch, self.images, scope=scope)
             prefix = scope or arch.name
             self.end_points = {name: tensors[f"{prefix}/{name}"] for name in arch.end_points}

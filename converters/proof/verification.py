@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.formats.format import Format
-from converters.models.slim_model import SlimModel
-from converters.models.targets import to_keras, to_torch
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.models.targets import to_keras, to_slim, to_torch
+from converters.recognise.recognised import Recognised
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.files import atomic_path
 from slim_resnet.frameworks import require
@@ -102,7 +101,7 @@ def _write_json(path: str | os.PathLike, value: dict) -> None:
 
 
 def verify(
-    ckpt: SlimCheckpoint,
+    ckpt: Recognised,
     targets: Iterable[str] = TARGETS,
     dtype: str = "float64",
     image_sizes: Iterable[tuple[int, int]] = IMAGE_SIZES,
@@ -156,7 +155,7 @@ def verify(
 
 
 def prove(
-    ckpt: SlimCheckpoint,
+    ckpt: Recognised,
     format: Format,
     path: str,
     *,
@@ -198,13 +197,13 @@ def output_names(arch: Arch) -> tuple[str, ...]:
     return arch.end_points if arch.logits else (*arch.end_points, "pool5")
 
 
-def slim_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:
+def slim_end_points(ckpt: Recognised, images: list[np.ndarray]) -> list[EndPoints]:
     """The end points of the slim graph on each batch [batch, height, width, 3], in its dtype."""
-    with SlimModel(ckpt, images[0].dtype.name) as model:
+    with to_slim(ckpt, images[0].dtype.name) as model:
         return [model.run(batch) for batch in images]
 
 
-def torch_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:
+def torch_end_points(ckpt: Recognised, images: list[np.ndarray]) -> list[EndPoints]:
     """The end points of the PyTorch module, back in NHWC."""
     torch = require("torch")
     net = to_torch(ckpt).to(getattr(torch, images[0].dtype.name))
@@ -223,7 +222,7 @@ def _to_nhwc(array: np.ndarray) -> np.ndarray:
     return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
 
-def keras_end_points(ckpt: SlimCheckpoint, images: list[np.ndarray]) -> list[EndPoints]:
+def keras_end_points(ckpt: Recognised, images: list[np.ndarray]) -> list[EndPoints]:
     """The end points of the Keras model."""
     keras = require("keras")
     from converters.models import keras_model

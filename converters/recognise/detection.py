@@ -25,6 +25,10 @@ _MOST_SCOPES = 64  # towers and heads are fewer
 _AUXILIARY = {kind: re.compile(pattern) for kind, pattern in AUXILIARY.items()}
 
 
+class AmbiguousError(CheckpointError):
+    """Several networks are in a checkpoint, and nothing tells which is meant."""
+
+
 @dataclass(frozen=True)
 class Detected:
     """`arch` under the variable scope `scope` ("" when there is none).
@@ -66,8 +70,8 @@ def detect(
         The architecture and the scope.
 
     Raises:
-        CheckpointError: no network, several networks that fit, a variable missing or of another
-            shape.
+        AmbiguousError: several networks fit.
+        CheckpointError: no network, a variable missing or of another shape.
         ValueError: `arch` or `convention` is unknown.
     """
     candidates = [scope.rstrip("/")] if scope is not None else _find_scopes(shapes, source)
@@ -80,7 +84,7 @@ def detect(
     if not found:
         raise _nothing_whole(source, errors)
     if len(found) > 1:
-        raise CheckpointError(_ambiguous(found, source))
+        raise AmbiguousError(_ambiguous(found, source))
     notes = tuple(f"left out, as {each!r} is no whole network: {e}" for each, e in errors.items())
     chosen = dataclasses.replace(found[0], notes=notes)
     if convention is None:
@@ -99,7 +103,7 @@ def _find_scopes(shapes: Shapes, source: str) -> list[str]:
             "--rules for names of your own"
         )
     if len(found) > _MOST_SCOPES:
-        raise CheckpointError(
+        raise AmbiguousError(
             f"{source}: {len(found)} scopes hold units of a ResNet: choose one with --scope: "
             f"{', '.join(map(repr, found[:3]))}, ..."
         )

@@ -15,11 +15,11 @@ from converters import formats
 from converters.files import WeightsFile
 from converters.files.metadata_keys import ARCH_KEY, KERAS_METADATA
 from converters.formats import libraries as exchange
+from converters.formats.file_metadata import metadata
 from converters.formats.libraries import LIBRARIES, from_state, left_out, to_state
 from converters.formats.library_files import load_weights
 from converters.models.naming import table
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.compat import tf
@@ -65,7 +65,7 @@ def seeded(arch):
     scope = "" if arch.has_script_names else arch.name
     prefix = f"{scope}/" if scope else ""
     values = {prefix + v.name: seeded_value(v.name, v.shape) for v in arch.variables}
-    return SlimCheckpoint(WeightsFile.of_arrays("seeded", values), arch, scope)
+    return Recognised(WeightsFile.of_arrays("seeded", values), arch, scope)
 
 
 def assert_same_bits(found, expected):

@@ -28,7 +28,7 @@ import pytest
 from converters import formats
 from converters.files import WeightsFile
 from converters.proof.verification import Comparison, Report, write_reports
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value
 
@@ -178,7 +178,7 @@ def writer(target: str, path: pathlib.Path, label: str) -> Callable[[], None]:
     name = "resnet_v1_18" if target in ("torchvision", "timm") else "resnet_cifar_20"
     arch = arch_lib.get(name, convention="torchvision")
     values = {v.name: seeded_value(f"{label}/{v.name}", v.shape) for v in arch.variables}
-    ckpt = SlimCheckpoint(WeightsFile.of_arrays("seeded", values), arch, scope="")
+    ckpt = Recognised(WeightsFile.of_arrays("seeded", values), arch, scope="")
     return functools.partial(formats.writer(target, path), ckpt)
 
 

@@ -12,15 +12,15 @@ import converters
 from converters import formats
 from converters.files import WeightsFile, graph_for, open_weights
 from converters.files.metadata_keys import ARCH_KEY
+from converters.formats.file_metadata import metadata
 from converters.graphs import graph_facts
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 
 
-def checkpoint(arch, **options) -> SlimCheckpoint:
+def checkpoint(arch, **options) -> Recognised:
     values = {v.name: np.zeros(v.shape, np.float32) for v in arch.variables}
-    return SlimCheckpoint(WeightsFile.of_arrays("runs/model.ckpt-7", values), arch, "", **options)
+    return Recognised(WeightsFile.of_arrays("runs/model.ckpt-7", values), arch, "", **options)
 
 
 def told(arch, **options) -> dict[str, str]:

@@ -17,7 +17,7 @@ from converters import formats
 from converters.files import WeightsFile
 from converters.formats.libraries import to_state
 from converters.models import torch_model
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.arch.architecture import Arch
@@ -66,7 +66,7 @@ run = lambda batch: serve(images=tf.constant(batch))["logits"].numpy()
 def seeded(arch):
     """A slim checkpoint in memory, its values seeded by name."""
     values = {f"{arch.name}/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
-    return SlimCheckpoint(WeightsFile.of_arrays("model.ckpt-7", values), arch, arch.name)
+    return Recognised(WeightsFile.of_arrays("model.ckpt-7", values), arch, arch.name)
 
 
 def tiny(convention, **changes):

@@ -23,7 +23,7 @@ from converters.models import resume, torch_model
 from converters.models.naming import table
 from converters.models.resume import Recipe
 from converters.models.training import sgd_param_groups
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import graph
 from slim_resnet.compat import tf
 
@@ -228,7 +228,7 @@ def test_moving_averages_as_the_weights_of_a_slim_checkpoint(name, data, tmp_pat
 
 def test_strings_of_tensorflow_2_have_no_place(ckpt, tmp_path):
     values = {**ckpt, "_CHECKPOINTABLE_OBJECT_GRAPH": np.array(b"graph", object)}
-    made = SlimCheckpoint(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
+    made = Recognised(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
     writer = formats.writer("slim", tmp_path / "model.ckpt")
     assert [names for _, names in writer.left_out(made)] == [["_CHECKPOINTABLE_OBJECT_GRAPH"]]
     writer(made)
@@ -239,7 +239,7 @@ def with_slots(ckpt, *slots):
     """The checkpoint with other slots than Momentum."""
     values = {n: ckpt[n] for n in ckpt if not n.endswith("/Momentum")}
     values |= {f"{ckpt.full_name('conv1/weights')}/{slot}": np.float32(0) for slot in slots}
-    return SlimCheckpoint(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
+    return Recognised(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
 
 
 @pytest.mark.parametrize(

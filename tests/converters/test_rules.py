@@ -14,7 +14,7 @@ from converters.files import Entry, WeightsFile
 from converters.files.checkpoint.writer import write_bundle
 from converters.formats import libraries as exchange
 from converters.models import resume
-from converters.recognise.checkpoint import WEIGHTS, SlimCheckpoint
+from converters.recognise.recognised import WEIGHTS, Recognised
 from converters.recognise.rules import Layout, apply_rules, read_rules
 from slim_resnet import arch as arch_lib
 
@@ -128,7 +128,7 @@ def test_slots_and_averages_go_with_their_variables(reference, rules, tmp_path):
     for weights in WEIGHTS:
         ckpt = converters.load_checkpoint(tmp_path / "model.ckpt", rules=rules, weights=weights)
         assert (ckpt.global_step, len(ckpt.auxiliary["optimizer slots"])) == (60, 161)
-        expected = SlimCheckpoint(reference.file, reference.arch, reference.scope, weights)
+        expected = Recognised(reference.file, reference.arch, reference.scope, weights)
         assert_equal(ckpt.stored(), expected.stored())
         if weights == "model":
             assert_equal(resume.momentum(ckpt), resume.momentum(expected))

@@ -19,7 +19,7 @@ import pytest
 import converters
 from converters import formats
 from converters.files import WeightsFile
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 
 TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
 SHORT = ("--width", "0.25", "--batch-size", "16", "--steps", "12", "--save-every", "4",
@@ -188,7 +188,7 @@ def test_images_that_are_classified_differently_are_named(cifar, trained, tool, 
     biases = ckpt.full_name("logits/biases")
     changed[biases] = np.where(np.arange(10) == 3, 1e6, changed[biases])
     paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    other = SlimCheckpoint(WeightsFile.of_arrays(ckpt.path, changed), ckpt.arch, ckpt.scope)
+    other = Recognised(WeightsFile.of_arrays(ckpt.path, changed), ckpt.arch, ckpt.scope)
     for one, path in zip((ckpt, other), paths, strict=True):
         formats.writer("torch", path)(one)
     found = tool(

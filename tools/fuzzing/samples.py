@@ -16,7 +16,7 @@ from converters.files.checkpoint.crc32c import masked_crc32c
 from converters.files.checkpoint.slices import slice_key
 from converters.files.checkpoint.table import Table
 from converters.files.checkpoint.writer import write_bundle
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from fuzzing import readers
 from fuzzing.damage import Spoil, spoil
 from fuzzing.handmade import message, shape, snappy, table_bytes, v1_record
@@ -66,7 +66,7 @@ def make(folder: pathlib.Path, have: Callable[[str], bool]) -> dict[str, Sample]
     """Writes the samples whose frameworks are there; returns those."""
     arch = readers.tiny_arch()
     values = {f"tiny/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
-    ckpt = SlimCheckpoint(WeightsFile.of_arrays("tiny", values), arch, "tiny")
+    ckpt = Recognised(WeightsFile.of_arrays("tiny", values), arch, "tiny")
     for maker, needs in _MAKERS.items():
         if all(map(have, needs)):
             maker(folder, ckpt)
@@ -79,7 +79,7 @@ def _folder(folder: pathlib.Path, name: str) -> pathlib.Path:
     return made
 
 
-def _make_checkpoints(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _make_checkpoints(folder: pathlib.Path, ckpt: Recognised) -> None:
     v2 = _folder(folder, "v2")
     write_bundle(v2 / "model.ckpt-1", ckpt)
     (v2 / "checkpoint").write_text(_STATE)
@@ -96,7 +96,7 @@ def _make_checkpoints(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
         )
 
 
-def _partitioned(prefix: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _partitioned(prefix: pathlib.Path, ckpt: Recognised) -> None:
     """A V2 checkpoint in three shards, each variable of rank 4 cut in two along its last axis."""
     shards = [bytearray() for _ in range(3)]
     items = [(b"", message((1, len(shards))))]
@@ -130,7 +130,7 @@ def _partitioned(prefix: pathlib.Path, ckpt: SlimCheckpoint) -> None:
         prefix.with_name(name).write_bytes(content)
 
 
-def _v1_parts(ckpt: SlimCheckpoint) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+def _v1_parts(ckpt: Recognised) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
     """The listing and the record of every variable."""
     listings, records = [], []
     for name, array in ckpt.items():
@@ -146,7 +146,7 @@ def _v1_items(listings, records) -> list[tuple[bytes, bytes]]:
     return sorted([(b"", contents), *records])
 
 
-def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _make_dumps(folder: pathlib.Path, ckpt: Recognised) -> None:
     import h5py
 
     from converters import formats
@@ -162,7 +162,7 @@ def _make_dumps(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
             file.create_dataset(name, data=array, fletcher32=array.ndim == 4, **options)
 
 
-def _make_torch(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _make_torch(folder: pathlib.Path, ckpt: Recognised) -> None:
     import torch
 
     from converters import formats
@@ -173,7 +173,7 @@ def _make_torch(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
     torch.save(content, made / "old.pt", _use_new_zipfile_serialization=False)
 
 
-def _make_keras(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _make_keras(folder: pathlib.Path, ckpt: Recognised) -> None:
     from converters import formats
 
     made = _folder(folder, "keras")
@@ -181,7 +181,7 @@ def _make_keras(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
         formats.writer("keras", made / name)(ckpt)
 
 
-def _make_graphs(folder: pathlib.Path, ckpt: SlimCheckpoint) -> None:
+def _make_graphs(folder: pathlib.Path, ckpt: Recognised) -> None:
     from converters import formats
     from slim_resnet import graph
     from slim_resnet.compat import tf

@@ -6,12 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
+from converters.files.metadata_keys import MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
-
-# The keys of a file's metadata: the network, and the module paths that are not its scopes.
-NETWORK_KEY = "slim_resnet.network"
-MODULES_KEY = "slim_resnet.network.modules"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from converters.files import open_weights
-from converters.files.checkpoint import CheckpointError
+from converters.files.errors import CheckpointError
 from converters.graphs.network import Network
 from converters.models.network_torch import layers
 from converters.models.network_torch.lowering import host_constants, lower
