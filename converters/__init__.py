@@ -18,7 +18,8 @@ from converters.conversion import Outcome, convert
 from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.models.targets import to_keras, to_torch
 from converters.models.transcoding import transcode
-from converters.proof.verification import Report, verify
+from converters.proof.report import Report
+from converters.proof.verification import verify
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from converters import formats
 from converters.formats.library_files import load_weights
 from converters.models.resume import Recipe
-from converters.proof.verification import Report, prove
+from converters.proof.proving import Proof, prove
+from converters.proof.report import Report
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_path, check_target
@@ -38,6 +39,7 @@ class Outcome:
         notes: of how the source was read, a sentence each.
         left_out: (kind, names) of the variables that were not written.
         reports: of the proof, in float64 first; () where none was wanted.
+        told: what the proof compared with what, in a sentence; "" where none was wanted.
         error: why nothing was written; "" when it was.
         seconds: how long it took.
     """
@@ -48,6 +50,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     left_out: LeftOut = ()
     reports: tuple[Report, ...] = ()
+    told: str = ""
     error: str = ""
     seconds: float = 0.0
 
@@ -64,6 +67,7 @@ class Outcome:
             "network": self.network,
             "error": self.error,
             "seconds": round(self.seconds, 3),
+            "told": self.told,
             "notes": self.notes,
             "left_out": dict(self.left_out),
             **{report.dtype: report.to_dict() for report in self.reports},
@@ -120,20 +124,21 @@ def convert(
     ckpt = recognised(source, library, **network)
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
-    reports: tuple[Report, ...] = ()
+    proof = Proof((), "")
     error = ""
     try:
         progress(f"writing {output}")
         with writer.hidden(ckpt) as hidden:
             if verified:
-                reports = prove(ckpt, writer.format, hidden, progress=progress)
-                _check(reports)
+                proof = prove(ckpt, writer.format, hidden, progress=progress)
+                _check(proof.reports)
     except Unproved as failure:
         error = str(failure)
     seconds = time.perf_counter() - start
     outcome = Outcome(
-        source, output, ckpt.arch.name, tuple(ckpt.notes), left_out, reports, error, seconds
-    )
+        source, output, ckpt.name, tuple(ckpt.notes), left_out, proof.reports, proof.told, error,
+        seconds,
+    )  # fmt: skip
     if report is not None:
         outcome.write_report(report)
     return outcome

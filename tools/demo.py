@@ -15,7 +15,8 @@ import numpy as np
 
 import converters
 from converters import formats
-from converters.proof.verification import TOLERANCE, slim_end_points
+from converters.proof.report import TOLERANCE
+from converters.proof.verification import slim_end_points
 
 
 def parse() -> argparse.Namespace:

@@ -178,7 +178,7 @@ def _by_graph(
         if not lacking:
             return Recognised(
                 file, exact, found.scope, weights, graph=graph, facts=facts, match=match,
-                notes=[*file.notes, *notes],
+                notes=[*file.notes, *notes], source=source,
             )  # fmt: skip
     notes.append(f"the whole graph is taken, not {found.arch.name} alone: {lacking}")
     return _whole_graph(source, exact, network, graph, weights, notes, found.scope, facts)

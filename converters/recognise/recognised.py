@@ -38,6 +38,7 @@ class Recognised(Mapping[str, np.ndarray]):
         notes: what a user should know of how it was read, a sentence each.
         assumed: what was assumed of the network, as nothing tells it, a clause each.
         ignored: names of variables that the user says do not matter.
+        source: the file under its own names, where `file` has others by rules.
 
     Attributes:
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -60,6 +61,7 @@ class Recognised(Mapping[str, np.ndarray]):
         notes: Iterable[str] = (),
         assumed: Iterable[str] = (),
         ignored: Iterable[str] = (),
+        source: WeightsFile | None = None,
     ):
         if weights not in WEIGHTS:
             raise ValueError(f"unknown weights {weights!r}: use {' or '.join(WEIGHTS)}")
@@ -75,6 +77,7 @@ class Recognised(Mapping[str, np.ndarray]):
         self.notes = list(notes)
         self.assumed = tuple(assumed)
         self.ignored = tuple(ignored)
+        self._source = source or file
         self.auxiliary: dict[str, list[str]] = {}
         self.unknown: list[str] = []
         model = set(self.model_variables)
@@ -156,6 +159,17 @@ class Recognised(Mapping[str, np.ndarray]):
             found[name] = self.file[stored]
             _check_finite(self.path, stored, found[name])
         return found
+
+    def graph_arrays(self) -> dict[str, np.ndarray]:
+        """The same by the names, and in the layouts, of the graph; errors as `model_arrays`."""
+        origins = self.file.origins
+        if not origins:
+            return self.model_arrays()
+        stored = {name: self.stored_name(name) for name in self.model_variables}
+        return {
+            origins.get(name, name): self._source[origins.get(average, average)]
+            for name, average in stored.items()
+        }
 
     def stored(self) -> dict[str, np.ndarray]:
         """The variables of `arch` by their names below its scope; errors as `model_arrays`."""

@@ -27,7 +27,7 @@ import pytest
 
 from converters import formats
 from converters.files import WeightsFile
-from converters.proof.verification import Comparison, Report, write_reports
+from converters.proof.report import Comparison, Report, write_reports
 from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value
