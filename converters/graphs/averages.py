@@ -9,6 +9,7 @@ mean * decay + batch_mean * (1 - decay))`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ _ASSIGNMENTS = {
 _ADD, _MUL, _DIV = ("Add", "AddV2"), ("Mul",), ("RealDiv", "Div")
 # What stays the same statistic: its axes of size 1, its type.
 _SAME = frozenset(("Squeeze", "Reshape", "ExpandDims", "Cast"))
+_TRAINS = re.compile(r"(Resource)?(Sparse)?Apply.*|.*Grad(V\d)?|.*BackpropFilter(V\d)?")
 _MAX_CHAIN = 32
 _DIGITS = 12  # of a decay: 1 - 0.1 is 0.9
 
@@ -51,6 +53,11 @@ class MovingAverages:
 
     def __init__(self, graph: Graph) -> None:
         self._training = Inference(graph, training=True)
+
+    @cached_property
+    def trains(self) -> bool:
+        """Whether the graph trains at all: one that does not is to be taken as it is."""
+        return any(_TRAINS.fullmatch(node.op) for node in self._training.graph)
 
     @cached_property
     def updates(self) -> tuple[Update, ...]:
@@ -91,7 +98,7 @@ class MovingAverages:
         Raises:
             Malformed: there are several.
         """
-        if not self._averages:
+        if not self.trains or not self._averages:
             return None
         found = self._averages.get(self.statistic(ref), {})
         if len(found) > 1:
@@ -176,6 +183,10 @@ class MovingAverages:
                     if self._training.scalar(rate) is not None:
                         yield Update(variable, self.statistic(source), decay)
                         return
+        elif node.op in _DIV:
+            average = self._variable(node.operands[0])
+            if average not in (None, variable):
+                yield Update(variable, (average, 0), None, debiased=True)
         elif self._is_fused(self.statistic(value)):
             yield Update(variable, self.statistic(value), self._exponential(value))
 
@@ -220,14 +231,15 @@ class MovingAverages:
             yield other, one
 
     def _variable(self, ref: Ref) -> str | None:
-        """The name of the variable that a tensor is the value, or the reference, of."""
+        """The name of the variable that a tensor is the value, or the reference, of.
+
+        What assigns to a variable returns a reference to it.
+        """
         for _ in range(_MAX_CHAIN):
             node = self._training.node(self._training.resolve(ref)[0])
             if node.op in VARIABLES:
                 return node.name
-            if node.op not in ("Cast", "Enter"):
-                return None
-            if not node.operands:
+            if node.op not in ("Cast", "Enter", *_ASSIGNMENTS) or not node.operands:
                 return None
             ref = node.operands[0]
         return None

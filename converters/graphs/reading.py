@@ -38,7 +38,7 @@ def read_network(
             _named(raising.builder, ref, value)
             for ref, value in zip(ends.outputs, raised, strict=True)
         ]
-        simplify(raising.builder, values)
+        simplify(raising.builder, values, raising.rewriting.averages.decay)
         return _network(graph, ends, raising, values)
 
 

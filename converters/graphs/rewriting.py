@@ -133,11 +133,19 @@ class Rewriting:
         except Malformed:  # what training runs there is none of ours
             return None
 
+    def _note_statistics(self) -> None:
+        """Says that results depend on the whole batch."""
+        self.notes[
+            "Batch norms take the statistics of the batch that is fed, as the graph itself does: "
+            "it has no training whose moving averages would be meant."
+        ] = None
+
     def _trained(self, node: Node, inputs: tuple[Ref, ...]) -> Step:
         """A fused batch norm that takes the statistics of its batch."""
         mean = self.averages.of((node.name, _MEAN))
         variance = self.averages.of((node.name, _VARIANCE))
         if mean is None and variance is None:
+            self._note_statistics()
             return Step(node, inputs[:3], "BatchStatistics")
         if mean is None or variance is None or len(inputs) < 3:
             raise Malformed(f"its batch norm {node.name!r} moves only one of its two averages")

@@ -193,6 +193,24 @@ def _batch_norm(op: Operation) -> Value:
     return op.layer("batch_norm", [value], options, weights=weights, layout=value.layout)
 
 
+def _batch_statistics(op: Operation) -> Value:
+    """A batch norm that takes the statistics of what is fed: arithmetic, layer by layer."""
+    op.need(3)
+    value, layout = _image(op), op.node.text("data_format", "NHWC")
+    axes = {"axes": (0, 1, 2), "keepdims": True}
+    mean = op.helper("mean", "mean", [value], axes, layout=layout)
+    centred = op.helper("centred", "sub", [value, mean], layout=layout)
+    square = op.helper("square", "square", [centred], layout=layout)
+    variance = op.helper("variance", "mean", [square], axes, layout=layout)
+    number = np.array(op.node.number("epsilon", _EPSILON), value.dtype)
+    epsilon = op.builder.constant(f"{op.name}/epsilon", number)
+    total = op.helper("total", "add", [variance, epsilon], layout=layout)
+    factor = op.helper("rsqrt", "rsqrt", [total], layout=layout)
+    scaled = op.helper("normalized", "mul", [centred, factor], layout=layout)
+    scaled = op.helper("scaled", "mul", [scaled, op.inputs[1]], layout=layout)
+    return op.layer("add", [scaled, op.inputs[2]], layout=layout)
+
+
 def _is_splat(value: Value, number: float) -> bool:
     """Whether a parameter is a constant of one number, as stands for one that is left out."""
     if value.draft.kind != CONSTANT:
@@ -209,5 +227,6 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("MaxPool", "AvgPool"), _pool),
     "MaxPoolV2": _pool_v2,
     "LRN": _lrn,
+    "BatchStatistics": _batch_statistics,
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
 }

@@ -62,7 +62,7 @@ class NetworkModule(nn.Module):
         super().__init__()
         names = name_parameters(network, renamed)
         plan = lower(network, names, constants)
-        self.dtype = torch.get_default_dtype()
+        self.dtype = torch.float32
         self.input_names = tuple(each.name for each in network.inputs)
         self.output_names = network.outputs
         self._program = Program(plan)

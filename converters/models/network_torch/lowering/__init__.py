@@ -5,6 +5,7 @@ A function a kind, in the modules of this package; `lower` calls them in the net
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +18,7 @@ from converters.models.network_torch.naming import Names
 from converters.models.network_torch.plan import Plan, Ref, Tensor, Value
 
 LOWER = {**elementwise.LOWER, **axes.LOWER, **windows.LOWER, **weighted.LOWER}
+_MAX_SIZES = 1024  # more numbers than that are no shape
 
 
 def lower(network: Network, names: Names, constants: Mapping[str, np.ndarray]) -> Plan:
@@ -48,12 +50,10 @@ def lower(network: Network, names: Names, constants: Mapping[str, np.ndarray]) -
 
 
 def host_constants(network: Network) -> list[str]:
-    """The parameters whose values must be known when the module is made: sizes, constants."""
-    return [
-        layer.weights["value"]
-        for layer in network.layers
-        if layer.kind == "parameter" and layer.is_shape
-    ]
+    """The parameters whose values may be sizes: those must be known when the module is made."""
+    read = [layer.weights["value"] for layer in network.layers if layer.kind == "parameter"]
+    found = [network.parameters[name] for name in dict.fromkeys(read)]
+    return [p.name for p in found if not p.trainable and math.prod(p.shape) <= _MAX_SIZES]
 
 
 def _computed(b: Builder, layer: Layer) -> dict[str, Value]:

@@ -244,7 +244,7 @@ def fill(b: Builder, layer: Layer) -> Tensor:
     value = sizes(value if value is not None else b.host(further[0])).item()
     ref = b.add("ops.full", b.literal(held(shape)), b.literal(value), b.device())
     if isinstance(value, float) or (isinstance(value, Size) and value.is_float):
-        ref = b.add("float", ref)
+        ref = b.to_float(ref)
     return Tensor(ref, len(shape))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from converters.graphs.network import Layer, Network, Shape
 from converters.models.network_torch.layouts import from_held, held_order, permutation, to_held
-from converters.models.network_torch.lowering.sizes import Size
+from converters.models.network_torch.lowering.sizes import Size, sizes
 from converters.models.network_torch.naming import Names
 from converters.models.network_torch.plan import Name, Plan, Ref, Step, Tensor, Value
 from converters.recognise.transforms import Regroup, Transform
@@ -120,6 +120,9 @@ class Builder:
         """
         found = self.values[value]
         if isinstance(found, Tensor):
+            layer = self.network.layer(value)
+            if layer and layer.kind == "parameter" and layer.weights["value"] in self.constants:
+                return sizes(self.constants[layer.weights["value"]])
             raise ValueError(
                 f"{value}: a size that depends on the values of a tensor has no place in a torch "
                 "module"
@@ -133,7 +136,7 @@ class Builder:
             return found
         ref = self.add("ops.as_tensor", self.literal(found.tolist()), self.device())
         if any(isinstance(each, float) for each in found.reshape(-1)):
-            ref = self.add("float", ref)
+            ref = self.to_float(ref)
         return self.from_tf(ref, found.ndim)
 
     def device(self) -> Ref:
@@ -214,6 +217,10 @@ class Builder:
     def dtype(self, name: str) -> Name:
         """torch's type of a NumPy name."""
         return Name(f"torch.{name}")
+
+    def to_float(self, ref: Ref, dtype: str = "float32") -> Ref:
+        """The same values in a floating point type."""
+        return self.add("float", ref, self.dtype(dtype))
 
     def option(self, layer: Layer, name: str, further: list[str]) -> object:
         """An option, or where it is None the sizes that the next of the further inputs holds."""

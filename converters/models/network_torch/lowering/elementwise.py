@@ -99,7 +99,7 @@ def cast(b: Builder, layer: Layer) -> Tensor:
     before = b.tensor(layer.inputs[0])
     dtype = layer.options["dtype"]
     if dtype.startswith(("float", "bfloat")):
-        return Tensor(b.add("float", before.ref), before.rank)
+        return Tensor(b.to_float(before.ref, dtype), before.rank)
     return Tensor(b.add(".to", before.ref, b.dtype(dtype)), before.rank)
 
 
