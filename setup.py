@@ -42,7 +42,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slim_resnet*", "converters*"]),
-    package_data={"slim_resnet.legacy.static": ["*.txt"]},
+    package_data={"slim_resnet.legacy.tables": ["*.txt"]},
     install_requires=[
         "numpy>=1.26",
         "h5py>=3.10",

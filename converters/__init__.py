@@ -1,5 +1,7 @@
 """Slim checkpoints in, PyTorch and Keras 3 models out, with proof that the outputs match.
 
+    converters.convert("model.ckpt-60", "resnet.safetensors", "torch")
+
     ckpt = converters.load_checkpoint("model.ckpt-60")
     net = converters.to_torch(ckpt)
     model = converters.to_keras(ckpt)
@@ -12,17 +14,24 @@ from __future__ import annotations
 
 import importlib
 
-from converters.files.checkpoint import CheckpointError
+from converters.conversion import Outcome, convert
+from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.models.targets import to_keras, to_torch
 from converters.models.transcoding import transcode
-from converters.proof.verification import Report, verify
-from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
+from converters.proof.report import Report
+from converters.proof.verification import verify
+from converters.recognise.loading import load_checkpoint
+from converters.recognise.recognised import Recognised
 
 __all__ = [
     "CheckpointError",
+    "Outcome",
     "Report",
-    "SlimCheckpoint",
+    "Recognised",
+    "WeightsFile",
+    "convert",
     "load_checkpoint",
+    "open_weights",
     "to_keras",
     "to_torch",
     "transcode",
@@ -31,7 +40,6 @@ __all__ = [
 
 # Modules by their short names; each imports the framework that it needs.
 _MODULES = {
-    "export": "formats.export",
     "keras_model": "models.keras_model",
     "libraries": "formats.libraries",
     "library_files": "formats.library_files",

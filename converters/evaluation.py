@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.models.targets import to_keras, to_torch
-from converters.recognise.checkpoint import SlimCheckpoint, load_checkpoint
+from converters.recognise.loading import load_checkpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 
 ENGINES = ("slim", "torch", "keras")
@@ -92,7 +93,7 @@ def _is_logits(name: str) -> bool:
     return name.startswith(("logits/", "linear/"))
 
 
-def _slim(ckpt: SlimCheckpoint) -> Predict:
+def _slim(ckpt: Recognised) -> Predict:
     require("tensorflow")
     from slim_resnet.training.evaluator import Evaluator
 
@@ -118,7 +119,7 @@ def _keras(model) -> Predict:
     return lambda images: keras.ops.convert_to_numpy(model(images, training=False))
 
 
-def _keras_checkpoint(ckpt: SlimCheckpoint) -> Predict:
+def _keras_checkpoint(ckpt: Recognised) -> Predict:
     dtype = next(iter(ckpt.stored().values())).dtype.name
     return _keras(to_keras(ckpt, dtype))
 

@@ -24,6 +24,7 @@ _MODULES = (
     "inference",
     "layers",
     "legacy",
+    "processes",
     "regression",
     "resnet_cifar",
     "resnet_utils",

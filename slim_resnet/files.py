@@ -47,6 +47,36 @@ def atomic_path(target: str | os.PathLike):
 
 
 @contextlib.contextmanager
+def atomic_files(target: str | os.PathLike, last: str = ""):
+    """Yields a path to write to, and beside it; all that is written moves beside `target`.
+
+    Several files that belong together are never mixed with older ones: that of the name `target` +
+    `last` goes first, if it is there, and comes last.
+
+    Args:
+        target: the path without which the files would not be found, such as a checkpoint's prefix.
+        last: the suffix of the file that leads to the others.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: as `atomic_path`.
+    """
+    target = pathlib.Path(target)
+    check_target(target)
+    leading = target.name + last
+    with _temporary_folder(target.parent, target.name) as folder:
+        yield folder / target.name
+        files = sorted(folder.iterdir(), key=lambda path: (path.name == leading, path.name))
+        for path in files:
+            os.chmod(path, 0o666 & ~_umask())  # some writers make private files
+            sync(path)
+        if len(files) > 1:
+            target.with_name(leading).unlink(missing_ok=True)
+        for path in files:
+            os.replace(path, target.with_name(path.name))
+        sync(target.parent)
+
+
+@contextlib.contextmanager
 def atomic_folder(target: str | os.PathLike):
     """Yields an empty folder; its files move, by name, into `target` (made if need be)."""
     target = pathlib.Path(target)

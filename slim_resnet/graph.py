@@ -7,8 +7,9 @@ import math
 import os
 from dataclasses import dataclass
 
-from slim_resnet import resnet_utils
+from slim_resnet import resnet_utils, tf115
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.assignment import assign as assign
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
 from slim_resnet.layers import activation_fn
@@ -122,19 +123,6 @@ def variables(arch: Arch, scope: str | None = None) -> dict:
     return {v.name: found[prefix + v.name] for v in arch.variables}
 
 
-def assign(session, values: dict) -> None:
-    """Gives variables their values in one `session.run`.
-
-    Args:
-        session: a `tf.Session` of the default graph.
-        values: variable -> array of its shape.
-    """
-    # Running the initialisers with their values fed adds no op to the graph and runs once; an
-    # assign op and a run for each variable costs seconds on a large net.
-    feed = {variable.initializer.inputs[1]: value for variable, value in values.items()}
-    session.run([variable.initializer for variable in values], feed)
-
-
 @dataclass(frozen=True)
 class Row:
     """One block of a network, counted per image.
@@ -203,6 +191,8 @@ def _source(tensor) -> str:
 def write(output_dir: str | os.PathLike, *, init_checkpoint: bool = False) -> list[str]:
     """Writes the default graph: graph.pb, graph.pbtxt, model.meta and a TensorBoard event file.
 
+    TensorFlow 1.15 loads them, too.
+
     Args:
         output_dir: a folder, made if need be; files of the same name are replaced.
         init_checkpoint: also initialise the variables (by the graph's seed) and write model.ckpt.
@@ -213,10 +203,13 @@ def write(output_dir: str | os.PathLike, *, init_checkpoint: bool = False) -> li
     graph = tf.get_default_graph()
     with atomic_folder(output_dir) as folder:
         graph_def = graph.as_graph_def()
+        tf115.make_loadable(graph_def)
         (folder / "graph.pb").write_bytes(graph_def.SerializeToString())
         tf.io.write_graph(graph_def, str(folder), "graph.pbtxt", as_text=True)
         saver = tf.train.Saver(save_relative_paths=True)
-        saver.export_meta_graph(str(folder / "model.meta"))
+        meta_graph = saver.export_meta_graph()
+        tf115.make_loadable(meta_graph)
+        (folder / "model.meta").write_bytes(meta_graph.SerializeToString())
         tf.summary.FileWriter(str(folder), graph).close()
         if init_checkpoint:
             with tf.Session() as session:

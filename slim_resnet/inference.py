@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slim_resnet import tf115
 from slim_resnet.compat import tf
 
 
@@ -24,7 +25,7 @@ def freeze(session, outputs: Sequence[str], *, fold: bool = True):
         fold: whether batch norms go into the convolutions before them (`fold_batch_norms`).
 
     Returns:
-        A `tf.GraphDef`, whose constants take the place of variables.
+        A `tf.GraphDef`, whose constants take the place of variables; TensorFlow 1.15 loads it.
 
     Raises:
         KeyError: there is no such node.
@@ -35,7 +36,10 @@ def freeze(session, outputs: Sequence[str], *, fold: bool = True):
         if name not in names:
             raise KeyError(f"the graph has no node {name}")
     frozen = tf.graph_util.convert_variables_to_constants(session, graph_def, list(outputs))
-    return fold_batch_norms(frozen, outputs) if fold else frozen
+    if fold:
+        frozen = fold_batch_norms(frozen, outputs)
+    tf115.make_loadable(frozen)
+    return frozen
 
 
 def runner(graph_def, inputs: Sequence[str], outputs: str | Sequence[str], config=None):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -23,9 +25,27 @@ def data() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def tool():
+    """tool("build_graph", "--list") -> the finished process."""
+
+    def run(name, *args):
+        command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tools_on_path() -> dict[str, str]:
+    """The environment of a process that imports the modules in tools/."""
+    paths = [str(ROOT / "tools"), str(ROOT), os.environ.get("PYTHONPATH")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@pytest.fixture(scope="session")
 def legacy() -> pathlib.Path:
     """Records that tools/record_legacy.py made under TensorFlow 1.15."""
-    return TESTS / "legacy"
+    return TESTS / "data" / "legacy_records"
 
 
 @pytest.fixture(scope="session")

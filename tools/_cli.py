@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from converters.proof.verification import Comparison
-from converters.recognise.checkpoint import WEIGHTS
+from converters.proof.report import Comparison
+from converters.recognise.recognised import WEIGHTS
 from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
 

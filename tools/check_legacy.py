@@ -55,8 +55,8 @@ def main() -> int:
     if args.html:
         check_target(args.html)
     record = read_record(args.record)
-    from slim_resnet.regression.check import check
-    from slim_resnet.regression.page import write_page
+    from slim_resnet.regression.html_report import write_page
+    from slim_resnet.regression.network_check import check
 
     with _cli.progress() as bar:
         task = bar.add_task("starting", total=None)
@@ -78,12 +78,12 @@ def main() -> int:
 
 
 def builder(record, args: argparse.Namespace):
-    from slim_resnet.regression import rebuild
+    from slim_resnet.regression import rebuilt
 
     if args.arch:
-        return rebuild.arch_builder(record, args.arch, args.kwargs)
+        return rebuilt.arch_builder(record, args.arch, args.kwargs)
     sys.path.insert(0, os.getcwd())
-    return rebuild.spec_builder(record, args.builder, args.arg_scope, args.kwargs)
+    return rebuilt.spec_builder(record, args.builder, args.arg_scope, args.kwargs)
 
 
 def checkpoint(path: str | None):

@@ -20,8 +20,8 @@ import _cli
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from converters import batch
-from converters.formats import export
+from converters import batch, formats
+from converters.conversion import LeftOut, Outcome
 from converters.formats import libraries as exchange
 from converters.models.resume import Recipe
 
@@ -46,7 +46,7 @@ def parse() -> argparse.Namespace:
         help="whose weights they are; other than slim needs --arch, unless the file says it",
     )
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--to", choices=export.targets(), help="the target")
+    target.add_argument("--to", choices=formats.targets(), help="the target")
     target.add_argument(
         "--freeze",
         action="store_true",
@@ -79,15 +79,15 @@ def parse() -> argparse.Namespace:
 
 def outputs() -> str:
     names = {"slim": "a prefix", "saved_model": "a folder"}
-    formats = {t: " or ".join(filter(None, export.suffixes(t))) for t in export.targets()}
-    return "; ".join(f"{t}: {formats[t] or names[t]}" for t in formats)
+    suffixes = {t: " or ".join(filter(None, formats.suffixes(t))) for t in formats.targets()}
+    return "; ".join(f"{t}: {suffixes[t] or names[t]}" for t in suffixes)
 
 
 def main() -> int:
     args = parse()
     sources = batch.expand([args.checkpoint, *args.more], args.step)
     in_folder = batch.into_folder(sources, args.output)
-    target = args.to or ("frozen" if in_folder else export.frozen_target(args.output))
+    target = args.to or ("frozen" if in_folder else formats.frozen_target(args.output))
     recipe = recipe_of(args)
     settings = batch.Settings(
         target,
@@ -97,11 +97,10 @@ def main() -> int:
         recipe=recipe,
         fold=args.fold,
     )
-    suffix = export.usual_suffix(target, recipe) if args.suffix is None else args.suffix
+    suffix = formats.usual_suffix(target, recipe) if args.suffix is None else args.suffix
     jobs = batch.plan(sources, args.output, suffix, args.report)
-    export.suffix_of(
-        target, jobs[0].output, recipe, fold=args.fold
-    )  # what fails for all fails before the work
+    # What fails for all fails before the work.
+    formats.format_for(target, jobs[0].output, formats.Options(recipe, args.fold))
     with batch.folders(jobs) if in_folder else contextlib.nullcontext():
         if len(jobs) == 1:
             return convert_one(jobs[0], settings, args.end_points)
@@ -138,7 +137,7 @@ def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> i
 
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)
-        outcome = batch.convert(
+        outcome = batch.run(
             job,
             settings,
             opened=opened,
@@ -156,7 +155,7 @@ def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> i
 
 
 def convert_several(jobs: list[batch.Job], settings: batch.Settings, processes: int) -> int:
-    outcomes: dict[batch.Job, batch.Outcome] = {}
+    outcomes: dict[batch.Job, Outcome] = {}
     try:
         with progress_bar() as bar:
             task = bar.add_task("", total=len(jobs))
@@ -167,8 +166,8 @@ def convert_several(jobs: list[batch.Job], settings: batch.Settings, processes: 
                 started=lambda job: bar.update(task, description=os.path.basename(job.source)),
             )
             with contextlib.closing(coming):
-                for outcome in coming:
-                    outcomes[outcome.job] = outcome
+                for job, outcome in coming:
+                    outcomes[job] = outcome
                     bar.advance(task)
     finally:  # of what was done before Ctrl-C, too
         done = [outcomes[job] for job in jobs if job in outcomes]
@@ -191,7 +190,7 @@ def progress_bar() -> Progress:
     )
 
 
-def summarize(outcomes: list[batch.Outcome]) -> None:
+def summarize(outcomes: list[Outcome]) -> None:
     """A table, what was left out of the files, and why the others are not there."""
     table = _cli.table(
         "Difference: the largest over the largest value, in float64 against the slim graph",
@@ -203,9 +202,9 @@ def summarize(outcomes: list[batch.Outcome]) -> None:
         difference = outcome.difference
         verdict = "verified" if outcome.reports else "not verified"
         cells = (
-            outcome.job.source,
+            outcome.source,
             outcome.network or "-",
-            "-" if outcome.error else outcome.job.output,
+            "-" if outcome.error else outcome.output,
             "-" if difference is None else f"{difference:.1e}",
             f"{outcome.seconds:.1f}",
             "FAILED" if outcome.error else verdict,
@@ -219,13 +218,13 @@ def summarize(outcomes: list[batch.Outcome]) -> None:
         say(f"left out of {count}: {kinds}")
     for outcome in outcomes:
         for note in outcome.notes:
-            say(f"note on {outcome.job.source}: {note}")
+            say(f"note on {outcome.source}: {note}")
         if outcome.error:
-            named = outcome.job.source in outcome.error
-            say(f"failed: {outcome.error if named else f'{outcome.job.source}: {outcome.error}'}")
+            named = outcome.source in outcome.error
+            say(f"failed: {outcome.error if named else f'{outcome.source}: {outcome.error}'}")
 
 
-def listed(left_out: batch.LeftOut) -> str:
+def listed(left_out: LeftOut) -> str:
     """161 optimizer slots (--optimizer takes them), 267 moving averages (...), ..."""
     parts = []
     for kind, names in left_out:

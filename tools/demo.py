@@ -14,8 +14,9 @@ import _cli
 import numpy as np
 
 import converters
-from converters.formats import export
-from converters.proof.verification import TOLERANCE, slim_end_points
+from converters import formats
+from converters.proof.report import TOLERANCE
+from converters.proof.verification import slim_end_points
 
 
 def parse() -> argparse.Namespace:
@@ -62,7 +63,7 @@ def main() -> int:
         return 1
     for target, name in (("torch", "resnet.safetensors"), ("keras", "resnet.keras")):
         path = f"{args.output_dir}/{name}"
-        export.writer(target, path)(ckpt)
+        formats.writer(target, path)(ckpt)
         _cli.console.print(f"wrote {path}", markup=False)
     return 0
 

@@ -12,16 +12,11 @@ from __future__ import annotations
 import argparse
 import pathlib
 import shutil
-import sys
 import tempfile
 
 import _cli
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # both: tests/converters is no package
-
-from fuzzing import campaign  # noqa: E402
-from fuzzing.judge import Outcome  # noqa: E402
+from fuzzing import campaign
+from fuzzing.judge import Outcome
 
 
 def parse() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import converters
-from converters.files import open_source
+from converters.files import open_weights
 from converters.recognise import assumptions as metadata
 
 
@@ -27,7 +27,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
-    file = open_source(args.checkpoint, step=args.step)
+    file = open_weights(args.checkpoint, step=args.step)
     out = _cli.console
     out.print(
         f"{file.path}: {file.format}, {len(file)} variables, {file.nbytes / 1e6:.1f} MB in "
@@ -39,7 +39,7 @@ def main() -> int:
         for name in file:
             listing.add_row(name, str(list(file.shape(name))), str(file.dtype(name)))
         out.print(listing)
-    of_itself = getattr(file, "metadata", {})
+    of_itself = file.metadata
     if of_itself:
         out.print(table("What the file says of itself", dict(sorted(of_itself.items()))))
     try:
@@ -62,13 +62,13 @@ def table(title: str, values: Mapping[str, str]) -> Table:
     return made
 
 
-def rows(ckpt: converters.SlimCheckpoint, convention: str | None) -> dict[str, str]:
+def rows(ckpt: converters.Recognised, convention: str | None) -> dict[str, str]:
     arch = ckpt.arch
     if convention:
         source = "as you said"
     elif ckpt.facts:
         source = "the graph's"
-    elif metadata.ARCH_KEY in getattr(ckpt.file, "metadata", {}):
+    elif metadata.ARCH_KEY in ckpt.file.metadata:
         source = "the file's"
     else:
         source = "assumed: weights do not tell, see --convention"

@@ -9,8 +9,8 @@ Or, instead of running it, says what it uses, or writes a copy that needs no shi
   run_legacy.py --check train.py nets/
   run_legacy.py --rewrite train.py nets/ --output copy/
 
-Exit code of --check: 0 all of it works, 1 something has no heir, 2 bad input; of --rewrite: 1 there
-is something left to do by hand.
+Exit code of --check: 0 all of it works, 1 something has no successor, 2 bad input; of --rewrite: 1
+there is something left to do by hand.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ def parse(mode: str) -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> int:
-    from slim_resnet.legacy.static import check
+    from slim_resnet.legacy.rewriting import checker
 
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)
-        report = check.check(args.paths, lambda step: bar.update(task, description=step))
-    for group in check.Group:
+        report = checker.check(args.paths, lambda step: bar.update(task, description=step))
+    for group in checker.Group:
         show(group.value, [item for item in report.findings if item.group is group])
     for message in report.unreadable:
         print(f"error: {message}", file=sys.stderr)
     counts = Counter(item.group for item in report.findings)
-    summary = ", ".join(f"{group.value}: {counts[group]}" for group in check.Group)
+    summary = ", ".join(f"{group.value}: {counts[group]}" for group in checker.Group)
     say(f"{len(report.files)} files; {summary}")
     return report.exit_code
 
 
 def rewrite(args: argparse.Namespace) -> int:
-    from slim_resnet.legacy.static.rewrite import rewrite_files
+    from slim_resnet.legacy.rewriting.rewriter import rewrite_files
 
     with _cli.progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -73,7 +73,7 @@ def show(title: str, findings: list) -> None:
     """A row for each name on a terminal; in a pipe a line for each place, as compilers do."""
     rows: dict[tuple, list] = {}
     for item in findings:
-        rows.setdefault((item.symbol, item.heir or "", item.remedy), []).append(item)
+        rows.setdefault((item.symbol, item.successor or "", item.remedy), []).append(item)
     if not _cli.console.is_terminal:
         for row, items in rows.items():
             for item in items:
@@ -81,8 +81,8 @@ def show(title: str, findings: list) -> None:
                 say(": ".join([place, title, *filter(None, row)]))
     elif rows:
         table = _cli.table(title, "name", "today", "note", "where", text=("today", "note", "where"))
-        for (symbol, heir, note), items in rows.items():
-            today = heir.replace("tensorflow.", "tf.", 1)
+        for (symbol, successor, note), items in rows.items():
+            today = successor.replace("tensorflow.", "tf.", 1)
             table.add_row(*map(escape, (symbol, today, note, places(items))))
         _cli.console.print(table)
 

@@ -12,7 +12,7 @@ import argparse
 import _cli
 
 import converters
-from converters.formats import export
+from converters import formats
 from slim_resnet.arch.parts import FORMS
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     args = parser.parse_args()
     ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     new = converters.transcode(ckpt, args.form)
-    export.write_checkpoint(new, args.output)
+    formats.write_checkpoint(new, args.output)
     for note in ckpt.notes:
         _cli.console.print(f"note: {note}", markup=False, soft_wrap=True)
     left_out = ckpt.auxiliary.get("zero-debias helpers", [])

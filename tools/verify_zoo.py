@@ -53,14 +53,15 @@ def main() -> int:
 
 def seeded_checkpoints(name: str):
     """The architecture in each convention that it knows, its weights drawn by their names."""
-    from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+    from converters.files import WeightsFile
+    from converters.recognise.recognised import Recognised
 
     own = arch_lib.get(name)
     conventions = (own.convention,) if own.kind.preact or own.stem == "cifar" else CONVENTIONS
     for convention in conventions:
         arch = own.replace(convention=convention)
         weights = {v.name: seeded_value(f"{name}/{v.name}", v.shape) for v in arch.variables}
-        yield SlimCheckpoint(ArrayFile(f"seeded {name}", weights), arch, "")
+        yield Recognised(WeightsFile.of_arrays(f"seeded {name}", weights), arch, "")
 
 
 def row(label: str, arch, report) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from converters.batch.conversion import Job
-from converters.files.checkpoint import CheckpointError
+from converters.batch.jobs import Job
+from converters.files import CheckpointError
 from converters.files.checkpoint.state import resolve, v1_files
 from converters.files.graph_files import saved_model_in
 

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
-from converters.batch.conversion import Job, Outcome, Settings, attempt, reported
+from converters.batch.jobs import Job, Settings, attempt, failed
+from converters.conversion import Outcome
 from slim_resnet.files import remove_stale
 
 # A new interpreter, not a fork: no framework survives that. Ours, not `multiprocessing`'s, as that
@@ -43,7 +44,7 @@ def convert_all(
     processes: int,
     *,
     started: Callable[[Job], None] = lambda job: None,
-) -> Iterator[Outcome]:
+) -> Iterator[tuple[Job, Outcome]]:
     """Converts every job, whatever becomes of the others.
 
     The cores are shared out evenly, unless the environment sets the numbers of threads. Closing the
@@ -57,7 +58,7 @@ def convert_all(
         started: called with each job as it begins.
 
     Yields:
-        An outcome for every job, as they come. A process that dies is its job's failure.
+        Every job and its outcome, as they come. A process that dies is its job's failure.
 
     Raises:
         ValueError: no processes.
@@ -81,7 +82,9 @@ def convert_all(
                 started(worker.job)
             elif busy:
                 ready = wait([worker.pipe for worker in busy])
-                yield from (worker.take() for worker in busy if worker.pipe in ready)
+                for worker in busy:
+                    if worker.pipe in ready:
+                        yield worker.job, worker.take()
             else:
                 return
     finally:
@@ -133,8 +136,7 @@ class _Worker:
     def _died(self) -> Outcome:
         error = _cause(self.process.wait())
         _clean(self.job)
-        seconds = time.perf_counter() - self._start
-        return reported(Outcome(self.job, error=error, seconds=seconds))
+        return failed(self.job, error, time.perf_counter() - self._start)
 
     def tell_to_stop(self) -> None:
         self.pipe.close()  # which is enough for an idle one

@@ -15,10 +15,11 @@ import numpy as np
 from converters.benchmark.flops import FORWARD
 from converters.benchmark.jobs import Job
 from converters.benchmark.worker import Calls
+from converters.files import WeightsFile
 from converters.formats import libraries as exchange
 from converters.models import targets
 from converters.recognise import forms
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 from slim_resnet.regression.record import seeded_images, seeded_value
 
@@ -49,10 +50,12 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-def checkpoint(job: Job) -> SlimCheckpoint:
+def checkpoint(job: Job) -> Recognised:
     """The weights of a job's network, drawn by their names in the grouped form."""
     whole = {v.name: seeded_value(v.name, v.shape) for v in job.arch.grouped.variables}
-    return SlimCheckpoint(ArrayFile("seeded weights", forms.split(job.arch, whole)), job.arch, "")
+    return Recognised(
+        WeightsFile.of_arrays("seeded weights", forms.split(job.arch, whole)), job.arch, ""
+    )
 
 
 def images(job: Job) -> np.ndarray:

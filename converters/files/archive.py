@@ -11,7 +11,7 @@ from collections import Counter
 
 from converters.files.errors import Malformed
 from converters.files.mapped import mapped
-from converters.files.source_file import check_expansion
+from converters.files.weights_file import check_expansion
 
 _END_SIZE = 22  # bytes of the end of central directory record, its comment left out
 _COUNT = 10  # where it has the number of parts, in two bytes

@@ -38,6 +38,10 @@ class Malformed(Exception):
         self.remedy = remedy
 
 
+class Incomplete(Malformed):
+    """Values of one variable that are not all there, in a file that is sound otherwise."""
+
+
 @contextmanager
 def blame(path: str, variable: str | None = None) -> Iterator[None]:
     """Turn a failure inside the block into a CheckpointError about `path` (and `variable`)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from converters.files.errors import Malformed, blame
 from converters.files.graph_files import read_graph
 from converters.files.graphdef import Graph, Node
-from converters.files.source_file import Entry, SourceFile
+from converters.files.weights_file import Entry, WeightsFile, checked
 
 _FLOATS = frozenset(("float16", "bfloat16", "float32", "float64"))
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
@@ -28,7 +28,7 @@ _ARITHMETIC = frozenset(("Add", "AddV2", "Sub", "Mul"))
 _REFREEZE = "freeze it again with convert_variables_to_constants alone, not optimized for inference"
 
 
-def open_frozen(path: str) -> SourceFile:
+def open_frozen(path: str) -> WeightsFile:
     """The weights of a frozen graph, by the names of the variables they were.
 
     Args:
@@ -39,7 +39,8 @@ def open_frozen(path: str) -> SourceFile:
     """
     graph = read_graph(path)
     with blame(path):
-        return SourceFile(path, "frozen-graph", (path,), frozen_weights(graph))
+        entries = checked(path, (path,), frozen_weights(graph))
+        return WeightsFile(path, "frozen-graph", (path,), entries, graph=lambda: graph)
 
 
 def frozen_weights(graph: Graph) -> dict[str, Entry]:

@@ -10,6 +10,7 @@ import os
 from converters.files.errors import Malformed, blame
 from converters.files.graphdef import Graph
 from converters.files.mapped import mapped
+from converters.files.metagraph import MetaGraph
 from converters.files.textproto import serialize
 from converters.files.wire import Buffer, Message
 
@@ -69,4 +70,4 @@ def _graph_of(path: str, meta: Message) -> Graph:
     graphs = meta.buffers(2)
     if len(graphs) != 1:
         raise Malformed("it has no graph in it", "give the .meta that TensorFlow's Saver wrote")
-    return Graph(path, graphs[0])
+    return Graph(path, graphs[0], MetaGraph(meta))

@@ -14,12 +14,13 @@ import numpy as np
 
 from converters.files.errors import Malformed
 from converters.files.mapped import mapped
-from converters.files.source_file import (
+from converters.files.weights_file import (
     Entry,
-    SourceFile,
+    WeightsFile,
     add_entry,
     blame_library,
     check_expansion,
+    checked,
     numeric,
     variable_name,
 )
@@ -30,7 +31,7 @@ _HEAP = re.compile(rb"GCOL\x01")  # the signature of a global heap collection, a
 _HEAP_HEADER = 16  # bytes, of a collection and of each object in it
 
 
-def open_hdf5(path: str) -> SourceFile:
+def open_hdf5(path: str) -> WeightsFile:
     """The datasets of an HDF5 file, by their paths without ":0"; its metadata are its attributes.
 
     Raises:
@@ -41,7 +42,7 @@ def open_hdf5(path: str) -> SourceFile:
         for name, dataset in datasets(file):
             add_entry(entries, variable_name(name), dataset_entry(path, dataset))
         told = {name: value for name, value in file.attrs.items() if isinstance(value, str)}
-        return SourceFile(path, "hdf5", (path,), entries, told)
+        return WeightsFile(path, "hdf5", (path,), checked(path, (path,), entries), metadata=told)
 
 
 def open_file(content: str | bytes) -> h5py.File:

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
 from converters.files.hdf5 import dataset_entry, datasets, open_file
-from converters.files.source_file import Entry, SourceFile, add_entry, blame_library
+from converters.files.metadata_keys import KERAS_METADATA
+from converters.files.weights_file import Entry, WeightsFile, add_entry, blame_library, checked
 
-# The member with our metadata, JSON.
-KERAS_METADATA = "slim_resnet.json"
 _MODEL = "model.weights.h5"
 _CONFIG = "config.json"
 # Class of a layer, in snake case -> how its weights are called, by number.
@@ -31,7 +30,7 @@ _WEIGHTS = {
 _DATASET = re.compile(r"(?:.*/)?layers/(?P<group>(?P<kind>[^/]+?)(?:_\d+)?)/vars/(?P<number>\d+)")
 
 
-def open_keras(path: str) -> SourceFile:
+def open_keras(path: str) -> WeightsFile:
     """The weights in a `.keras` file, named LAYER/WEIGHT, and our metadata where we wrote it.
 
     Raises:
@@ -43,17 +42,18 @@ def open_keras(path: str) -> SourceFile:
             raise Malformed(f"it has no {_MODEL} in it", "save the model with model.save")
         content = read_member(archive, _MODEL)
         names = _names(read_member(archive, _CONFIG))
-        return SourceFile(path, "keras", (path,), _entries(content, names), _metadata(archive))
+        entries = checked(path, (path,), _entries(content, names))
+        return WeightsFile(path, "keras", (path,), entries, metadata=_metadata(archive))
 
 
-def open_keras_weights(path: str) -> SourceFile:
+def open_keras_weights(path: str) -> WeightsFile:
     """The weights in a `.weights.h5` file, named LAYER/WEIGHT.
 
     Raises:
         CheckpointError: it is damaged, or does not tell the names of its layers.
     """
     with blame_library(path):
-        return SourceFile(path, "keras", (path,), _entries(path, {}))
+        return WeightsFile(path, "keras", (path,), checked(path, (path,), _entries(path, {})))
 
 
 def _metadata(archive: zipfile.ZipFile) -> dict[str, str]:

@@ -16,11 +16,12 @@ from numpy.lib import format as npy
 
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
-from converters.files.source_file import (
+from converters.files.weights_file import (
     Entry,
-    SourceFile,
+    WeightsFile,
     add_entry,
     blame_library,
+    checked,
     numeric,
     variable_name,
 )
@@ -30,7 +31,7 @@ _MAX_HEADER = 10_000  # bytes; NumPy's own limit
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def open_npz(path: str) -> SourceFile:
+def open_npz(path: str) -> WeightsFile:
     """The arrays of a `.npz`, by their names without ":0".
 
     Raises:
@@ -43,7 +44,7 @@ def open_npz(path: str) -> SourceFile:
             name = variable_name(member.removesuffix(_SUFFIX))
             with blame_library(path, name):
                 add_entry(entries, name, _entry(archive, member))
-        return SourceFile(path, "npz", (path,), entries)
+        return WeightsFile(path, "npz", (path,), checked(path, (path,), entries))
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,23 @@ import os
 from collections.abc import Callable
 
 from converters.files.archive import open_archive
-from converters.files.checkpoint import CheckpointError, TensorFile, open_checkpoint
+from converters.files.checkpoint import CheckpointError, graph_beside, open_checkpoint
 from converters.files.checkpoint.state import resolve, v1_files
 from converters.files.errors import Malformed
 from converters.files.graph_files import (
     SAVED_MODEL_NAMES,
     read_graph,
-    read_meta,
     read_saved_model,
     saved_model_in,
 )
 from converters.files.graphdef import Graph
 from converters.files.mapped import mapped
-from converters.files.source_file import SourceFile, blame_library
+from converters.files.weights_file import WeightsFile, blame_library
 
 _GRAPHS = (".pb", ".pbtxt")
-_META = ".meta"
 
 
-def open_source(
-    path: str | os.PathLike[str], *, step: int | None = None
-) -> TensorFile | SourceFile:
+def open_weights(path: str | os.PathLike[str], *, step: int | None = None) -> WeightsFile:
     """Opens whatever holds weights; its values are read when asked for.
 
     Args:
@@ -52,7 +48,7 @@ def open_source(
 
 
 def graph_for(path: str | os.PathLike[str], *, step: int | None = None) -> Graph | None:
-    """The graph that belongs to the weights at `path`, None where there is none.
+    """The graph at `path`, where its weights are not wanted; None where there is none.
 
     It is the file itself (a frozen graph, a SavedModel), or the `.meta` beside a checkpoint.
 
@@ -68,10 +64,10 @@ def graph_for(path: str | os.PathLike[str], *, step: int | None = None) -> Graph
     if _reader(path) is not None:
         return None
     stem, _ = v1_files(resolve(path, step))
-    return read_meta(stem + _META) if os.path.isfile(stem + _META) else None
+    return graph_beside(stem)
 
 
-def _reader(path: str) -> Callable[[str], SourceFile] | None:
+def _reader(path: str) -> Callable[[str], WeightsFile] | None:
     """The function that opens a file; None for a TensorFlow checkpoint."""
     if _saved_model(path):
         return _imported("saved_model.open_saved_model")
@@ -85,7 +81,7 @@ def _reader(path: str) -> Callable[[str], SourceFile] | None:
     return next((_imported(r) for suffix, r in _BY_SUFFIX.items() if path.endswith(suffix)), None)
 
 
-def _imported(reader: str) -> Callable[[str], SourceFile]:
+def _imported(reader: str) -> Callable[[str], WeightsFile]:
     """A function of this package by "module.function": not every reader needs every library."""
     module, _, function = reader.partition(".")
     return getattr(importlib.import_module(f"{__package__}.{module}"), function)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files.checkpoint.slices import Shape, parse_shape
 from converters.files.dtypes import CONTENT, DType, dtype_of, stored_values
 from converters.files.errors import Malformed
-from converters.files.wire import Message
+from converters.files.shapes import Shape, parse_shape
+from converters.files.wire import Message, decode
 
 _MAX_SMALL = 64  # elements; a list of paddings or strides is shorter
+_STRINGS = 8  # the field of a TensorProto with the values of a string tensor
+_MAX_RANK = 32  # what every NumPy can hold
+_MAX_SIZE = 2**31  # of an axis
+
+PartialShape = tuple[int | None, ...]  # None: not known
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,28 @@ class Tensor:
         if math.prod(self.shape) > _MAX_SMALL:
             raise Malformed(f"a parameter of an operation has the absurd shape {list(self.shape)}")
         return self.read()
+
+    def texts(self) -> list[str]:
+        """The strings of a string tensor, flat.
+
+        Raises:
+            Malformed: they are no text.
+        """
+        return [decode(value) for value in self.proto.buffers(_STRINGS)]
+
+
+def parse_partial_shape(message: Message) -> PartialShape | None:
+    """Read a TensorShapeProto whose axes need not be known; None if not even their number is.
+
+    Raises:
+        Malformed: it is beyond what an array can have.
+    """
+    if message.unsigned(3):
+        return None
+    sizes = [dim.signed(1) for dim in message.messages(2)]
+    if len(sizes) > _MAX_RANK or not all(-1 <= size < _MAX_SIZE for size in sizes):
+        raise Malformed(f"a shape in it, {sizes[:_MAX_RANK]}, is absurd")
+    return tuple(None if size == -1 else size for size in sizes)
 
 
 def parse_tensor(message: Message) -> Tensor:

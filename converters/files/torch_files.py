@@ -18,8 +18,8 @@ from converters.files import torch_pickle
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
 from converters.files.mapped import mapped
-from converters.files.source_file import Entry, SourceFile, blame_library
 from converters.files.torch_pickle import Storage, TorchTensor
+from converters.files.weights_file import Entry, WeightsFile, blame_library, checked
 from converters.files.wire import Buffer
 
 # safetensors' name of a data type -> NumPy's
@@ -36,7 +36,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before PyTorch 1.6
 _COUNT_SIZE = 8  # bytes of the number of values in a storage, there
 
 
-def open_safetensors(path: str) -> SourceFile:
+def open_safetensors(path: str) -> WeightsFile:
     """The tensors of a `.safetensors` file, by their own names.
 
     Raises:
@@ -45,10 +45,11 @@ def open_safetensors(path: str) -> SourceFile:
     with blame_library(path):
         file = safe_open(path, framework="np")
         entries = {name: _entry(file, name) for name in file.keys()}  # noqa: SIM118, no mapping
-        return SourceFile(path, "safetensors", (path,), entries, file.metadata())
+        entries = checked(path, (path,), entries)
+        return WeightsFile(path, "safetensors", (path,), entries, metadata=file.metadata())
 
 
-def open_torch(path: str) -> SourceFile:
+def open_torch(path: str) -> WeightsFile:
     """The tensors of a file that torch.save wrote: a state_dict, or a dict with one.
 
     Its metadata are the texts under "metadata" beside the state_dict. PyTorch is not needed, and no
@@ -66,7 +67,8 @@ def open_torch(path: str) -> SourceFile:
             if isinstance(tensor, TorchTensor)
         }
         metadata = {} if state is loaded else _texts(loaded.get("metadata"))
-        return SourceFile(path, "torch", (path,), entries, metadata)
+        entries = checked(path, (path,), entries)
+        return WeightsFile(path, "torch", (path,), entries, metadata=metadata)
 
 
 def _entry(file: safe_open, name: str) -> Entry:

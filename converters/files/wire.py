@@ -30,6 +30,8 @@ def read_varint(data: Buffer, position: int) -> tuple[int, int]:
     Raises:
         Malformed: if it runs past the end of `data` or past 64 bits.
     """
+    if position < len(data) and data[position] < 0x80:  # the most frequent case
+        return data[position], position + 1
     value = 0
     for index, byte in enumerate(data[position : position + _MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << 7 * index

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from converters import evaluation
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
+from converters.formats.file_metadata import metadata
 from converters.formats.libraries import from_state
 from converters.formats.safetensors_file import write_safetensors
 from converters.models import torch_model
 from converters.models.targets import to_torch, torch_state
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import load_checkpoint
+from converters.recognise.loading import load_checkpoint
 from slim_resnet.datasets import Dataset, Stream
 from slim_resnet.files import atomic_path, check_target
 from slim_resnet.frameworks import require

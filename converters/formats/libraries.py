@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError, WeightsFile
 from converters.models.naming import Transform, Weight, table
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from converters.recognise.forms import split
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import CUSTOM
@@ -75,7 +75,7 @@ _TO_OURS = (
 
 def from_state(
     arch: Arch, state: State, source: str, scope: str | None = None, *, path: str | None = None
-) -> SlimCheckpoint:
+) -> Recognised:
     """A slim checkpoint with the weights of another library's model.
 
     Args:
@@ -87,7 +87,7 @@ def from_state(
         path: where `state` was read from, for errors.
 
     Returns:
-        A checkpoint in memory, for everything that takes one, `export.write_checkpoint` included.
+        A checkpoint in memory, for everything that takes one, `formats.write_checkpoint` included.
 
     Raises:
         CheckpointError: a weight is missing, unknown, or of another shape or type.
@@ -95,7 +95,7 @@ def from_state(
     """
     library = _library(source)
     path = path or f"weights of {source}"
-    check_model(arch, source, _FROM_OURS)
+    check_arch(arch, source, _FROM_OURS)
     rows = {library.name(row): row for row in table(arch)}
     counters = set(left_out(state))
     arrays = {name: value for name, value in state.items() if name not in counters}
@@ -115,10 +115,10 @@ def from_state(
             f"{len(counters)} counters of batches (*{_COUNTER}) left out: slim has none, and no "
             "result depends on them"
         )
-    return SlimCheckpoint(ArrayFile(path, values), arch, scope, library=source, notes=notes)
+    return Recognised(WeightsFile.of_arrays(path, values), arch, scope, library=source, notes=notes)
 
 
-def to_state(ckpt: SlimCheckpoint, target: str) -> dict[str, np.ndarray]:
+def to_state(ckpt: Recognised, target: str) -> dict[str, np.ndarray]:
     """The reverse of `from_state`: the checkpoint's weights as the target names and lays them out.
 
     Args:
@@ -133,7 +133,7 @@ def to_state(ckpt: SlimCheckpoint, target: str) -> dict[str, np.ndarray]:
         ValueError: `target` is unknown, or has no model that computes what the checkpoint's does.
     """
     library = _library(target)
-    check_model(ckpt.arch, target)
+    check_arch(ckpt.arch, target)
     weights = ckpt.weights()
     return {
         library.name(row): np.ascontiguousarray(library.transform(row)(weights[row.slim]))
@@ -165,7 +165,7 @@ def model_name(arch: Arch, library: str) -> str | None:
     return None
 
 
-def check_model(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
+def check_arch(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
     """Raises ValueError unless the library computes with its weights what `arch` does.
 
     Args:
@@ -188,6 +188,11 @@ def check_model(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
             f"pool), and {name}'s {model} would compute something else with the same weights: "
             f"{remedy}, or, if they were trained that way, say --convention torchvision"
         )
+
+
+def check_model(ckpt: Recognised, library: str) -> None:
+    """`check_arch` of a checkpoint's network."""
+    check_arch(ckpt.arch, library)
 
 
 def _library(name: str) -> Library:

@@ -6,11 +6,10 @@ import os
 
 import numpy as np
 
-from converters.files import open_source
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError, open_weights
 from converters.formats.libraries import LIBRARIES, Library, from_state
 from converters.models.naming import table
-from converters.recognise.checkpoint import SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
@@ -32,7 +31,7 @@ def load_weights(
     arch: str | Arch | None = None,
     convention: str | None = None,
     scope: str | None = None,
-) -> SlimCheckpoint:
+) -> Recognised:
     """Opens the weights of a PyTorch or Keras model as a slim checkpoint.
 
     Args:
@@ -88,7 +87,7 @@ def _read(path: str, column: str) -> tuple[Arrays, dict[str, str]]:
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: no such file")
     try:
-        file = open_source(path)
+        file = open_weights(path)
         if file.format not in formats:
             raise CheckpointError(f"{path}: it is of the format {file.format}.")
         # Copies: a mapped file could change after it was checked.

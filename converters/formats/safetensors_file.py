@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from converters.recognise.transforms import contiguous
+
 _NAMES = {"f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "u1": "U8", "i1": "I8"}
 _SLAB = 1 << 20  # bytes; it stays in the cache between its filling and its writing
 _BATCH = 4 << 20  # bytes that go to the disk together
-_TILE = 64  # with more columns at once, reads down a column push each other out of the cache
 
 
 def write_safetensors(
@@ -67,16 +68,3 @@ def _start_to_store(fd: int, start: int, size: int) -> None:
     """Lets the disk take what was written while we go on: a later fsync has less to wait for."""
     if hasattr(os, "posix_fadvise"):  # not on macOS
         os.posix_fadvise(fd, start, size, os.POSIX_FADV_DONTNEED)
-
-
-def contiguous(array: np.ndarray) -> np.ndarray:
-    """A C-contiguous array of the same values; a transposed one is copied tile by tile.
-
-    NumPy copies a transposed matrix row by row, which fetches each cache line once per item.
-    """
-    if array.ndim < 2 or array.flags.c_contiguous:
-        return np.asarray(array, order="C")
-    made = np.empty(array.shape, array.dtype)
-    for start in range(0, array.shape[1], _TILE):
-        made[:, start : start + _TILE] = array[:, start : start + _TILE]
-    return made

@@ -135,7 +135,7 @@ KINDS: dict[str, Kind] = {
             "relu", "relu6", "elu", "selu", "sigmoid", "tanh", "softplus", "softsign", "neg", "abs",
             "square", "sqrt", "rsqrt", "exp", "log", "log1p", "floor", "ceil", "round", "sign",
             "reciprocal", "erf", "sin", "cos", "logical_not", "identity", "zeros_like", "ones_like",
-            "stop_gradient",
+            "stop_gradient", "expm1", "is_finite",
         )
     },
     "leaky_relu": Kind("max(x, 0) + alpha * min(x, 0)", options=("alpha",)),

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.models.naming import Weight, table
 from converters.models.training import set_keras_weight_decay, sgd_param_groups
-from converters.recognise.checkpoint import SlimCheckpoint
 from converters.recognise.forms import merge
+from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 
 _SLOT = "Momentum"
@@ -50,7 +50,7 @@ class Recipe:
                 "are from 0 to below 1"
             )
 
-    def weight_decay_of(self, ckpt: SlimCheckpoint) -> float:
+    def weight_decay_of(self, ckpt: Recognised) -> float:
         """The weight decay of the training of `ckpt`."""
         if self.weight_decay is not None:
             return self.weight_decay
@@ -58,7 +58,7 @@ class Recipe:
         return decays[0] if len(decays) == 1 else _WEIGHT_DECAY
 
 
-def carried(ckpt: SlimCheckpoint) -> set[str]:
+def carried(ckpt: Recognised) -> set[str]:
     """The variables that `torch_optimizer` and `compile_keras` take: slots and `global_step`.
 
     Raises:
@@ -69,7 +69,7 @@ def carried(ckpt: SlimCheckpoint) -> set[str]:
     return {*names, *steps[:1]}
 
 
-def momentum(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
+def momentum(ckpt: Recognised) -> dict[str, np.ndarray]:
     """The Momentum slots of the trainable weights, in the grouped form, by slim's names.
 
     Raises:
@@ -79,7 +79,7 @@ def momentum(ckpt: SlimCheckpoint) -> dict[str, np.ndarray]:
     return merge(ckpt.arch, {name: ckpt[slot] for name, slot in _slots(ckpt).items()})
 
 
-def _slots(ckpt: SlimCheckpoint) -> dict[str, str]:
+def _slots(ckpt: Recognised) -> dict[str, str]:
     """Name of a trainable variable below the scope -> full name of its Momentum slot."""
     if ckpt.averaged:
         raise CheckpointError(
@@ -96,7 +96,7 @@ def _slots(ckpt: SlimCheckpoint) -> dict[str, str]:
     return slots
 
 
-def _instead(ckpt: SlimCheckpoint) -> str:
+def _instead(ckpt: Recognised) -> str:
     """What the checkpoint holds in the place of Momentum slots."""
     kinds = {name.rpartition("/")[2] for name in ckpt.auxiliary.get("optimizer slots", ())}
     others = ", ".join(sorted(kinds - {_SLOT}))
@@ -107,11 +107,11 @@ def _instead(ckpt: SlimCheckpoint) -> str:
     return "it was trained without momentum, or holds the model alone"
 
 
-def _rows(ckpt: SlimCheckpoint) -> list[Weight]:
+def _rows(ckpt: Recognised) -> list[Weight]:
     return [row for row in table(ckpt.arch) if row.trainable]
 
 
-def resume_torch(ckpt: SlimCheckpoint, net, optimizer) -> None:
+def resume_torch(ckpt: Recognised, net, optimizer) -> None:
     """Gives a `torch.optim.SGD` of a converted module the momentum of the slim training.
 
     Args:
@@ -131,7 +131,7 @@ def resume_torch(ckpt: SlimCheckpoint, net, optimizer) -> None:
         optimizer.state[parameter]["momentum_buffer"] = value.to(parameter)
 
 
-def resume_keras(ckpt: SlimCheckpoint, model, optimizer) -> None:
+def resume_keras(ckpt: Recognised, model, optimizer) -> None:
     """Gives a `keras.optimizers.SGD` of a converted model the momentum and step of the training.
 
     Args:
@@ -154,7 +154,7 @@ def resume_keras(ckpt: SlimCheckpoint, model, optimizer) -> None:
         optimizer.iterations.assign(ckpt.global_step)
 
 
-def torch_optimizer(ckpt: SlimCheckpoint, net, recipe: Recipe):
+def torch_optimizer(ckpt: Recognised, net, recipe: Recipe):
     """A `torch.optim.SGD` with which a converted module goes on as slim would have.
 
     Args:
@@ -172,7 +172,7 @@ def torch_optimizer(ckpt: SlimCheckpoint, net, recipe: Recipe):
     return optimizer
 
 
-def compile_keras(ckpt: SlimCheckpoint, model, recipe: Recipe) -> None:
+def compile_keras(ckpt: Recognised, model, recipe: Recipe) -> None:
     """Compiles a converted Keras model so that `fit` goes on as slim would have.
 
     Its loss is the cross entropy of integer labels; a network without classes gets none.

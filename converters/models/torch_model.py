@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from converters.files import open_source
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError, open_weights
+from converters.files.metadata_keys import NETWORK_KEY
 from converters.models.training import sgd_param_groups
 from converters.recognise.recorded import recorded_arch
 from slim_resnet.arch.architecture import Arch
@@ -248,12 +248,14 @@ def from_state(arch: Arch, state: dict) -> ResNet:
     return net.eval()
 
 
-def load(path: str | os.PathLike) -> ResNet:
+def load(path: str | os.PathLike) -> nn.Module:
     """The module that `tools/convert_checkpoint.py --to torch` wrote, in eval mode.
 
+    It is a `ResNet`, or of a whole graph a `network_torch.module.NetworkModule`.
+
     Args:
-        path: a `.safetensors` or `.pt` file; the architecture is in it. Nothing is unpickled but
-            tensors.
+        path: a `.safetensors` or `.pt` file; the architecture, or the network, is in it. Nothing
+            is unpickled but tensors.
 
     Raises:
         CheckpointError: it is missing, broken, or written by something else.
@@ -261,7 +263,11 @@ def load(path: str | os.PathLike) -> ResNet:
     path = os.fspath(path)
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: no such file")
-    file = open_source(path)
+    file = open_weights(path)
+    if NETWORK_KEY in file.metadata:
+        from converters.models.network_torch import module
+
+        return module.load(path)
     arch = recorded_arch(path, file.metadata, len(file))
     if arch is None:
         raise CheckpointError(

@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.files import WeightsFile
 from converters.recognise.detection import PER_VARIABLE
 from converters.recognise.forms import merge, split
+from converters.recognise.recognised import Recognised
 
 
-def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
+def transcode(ckpt: Recognised, form: str) -> Recognised:
     """Rewrites a checkpoint from one form of its ResNeXt units to another.
 
     Batch norms, and what training keeps for every variable (Momentum slots, moving averages), are
@@ -23,7 +24,7 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         form: "grouped", "concat" or "branches".
 
     Returns:
-        A checkpoint in memory, for `to_torch`, `verify` or `export.write_checkpoint`. The CIFAR
+        A checkpoint in memory, for `to_torch`, `verify` or `formats.write_checkpoint`. The CIFAR
         script's variables, which have no scope, get the scope "resnext_cifar" in the grouped form
         and lose it on the way back.
 
@@ -35,7 +36,7 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
     scope = ckpt.scope
     if old.has_script_names != new.has_script_names and scope in ("", new.family):
         scope = "" if new.has_script_names else new.family
-    model = SlimCheckpoint(ckpt.file, old, ckpt.scope)  # averages, if asked for, are slots here
+    model = Recognised(ckpt.file, old, ckpt.scope)  # averages, if asked for, are slots here
     values = _prefixed(scope, split(new, merge(old, model.stored())))
     for name in (*ckpt.auxiliary.get("training state", ()), *ckpt.unknown):
         if ckpt.file.dtype(name).hasobject:  # strings: the object graph of a TF 2 checkpoint
@@ -49,8 +50,8 @@ def transcode(ckpt: SlimCheckpoint, form: str) -> SlimCheckpoint:
         }
         moved = split(new, merge(old, stored))
         values.update(_prefixed(scope, {f"{name}/{slot}": v for name, v in moved.items()}))
-    return SlimCheckpoint(
-        ArrayFile(ckpt.path, values),
+    return Recognised(
+        WeightsFile.of_arrays(ckpt.path, values),
         new,
         scope,
         "ema" if ckpt.averaged else "model",
@@ -67,7 +68,7 @@ def _moved(name: str, old: str, new: str) -> str:
     return _in(new, name[len(old) + 1 :] if old else name)
 
 
-def _slots(ckpt: SlimCheckpoint) -> list[str]:
+def _slots(ckpt: Recognised) -> list[str]:
     """The names of what training keeps for every variable, e.g. "Momentum"."""
     names = (n for kind in PER_VARIABLE for n in ckpt.auxiliary.get(kind, ()))
     return sorted({name.rpartition("/")[2] for name in names})

@@ -1,16 +1,14 @@
-"""What a converted file says of itself."""
+"""What training and use need besides the weights, and where that is from."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converters.recognise.recorded import ARCH_KEY
 from slim_resnet.arch.architecture import Arch
 
 if TYPE_CHECKING:  # which reads what is written here
-    from converters.recognise.checkpoint import SlimCheckpoint
+    from converters.recognise.recognised import Recognised
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,6 @@ _UNKNOWN = "unknown"
 _SLIM_WEIGHT_DECAY = "0.0001"
 
 
-def metadata(ckpt: SlimCheckpoint) -> dict[str, str]:
-    """What to write beside the weights.
-
-    The architecture (in the grouped form), the checkpoint's name, its training step, its classes,
-    and `training_facts`, each with its source under the key with `_source` at the end.
-    """
-    found = {ARCH_KEY: ckpt.arch.grouped.to_json(), "source": os.path.basename(ckpt.path)}
-    if ckpt.global_step is not None:
-        found["global_step"] = str(ckpt.global_step)
-    found["classes"] = describe_classes(ckpt.num_classes)
-    for key, fact in training_facts(ckpt).items():
-        found[key], found[f"{key}_source"] = fact.value, fact.source
-    return found
-
-
 def describe_classes(num_classes: int | None) -> str:
     """The number of classes, and for ImageNet's what class 0 is.
 
@@ -60,11 +43,13 @@ def describe_classes(num_classes: int | None) -> str:
     return notes.get(num_classes, str(num_classes))
 
 
-def training_facts(ckpt: SlimCheckpoint) -> dict[str, Fact]:
+def training_facts(ckpt: Recognised) -> dict[str, Fact]:
     """What training and use need besides the weights: "preprocessing", and the two decays.
 
     The source of a fact says whether it is known (from the graph) or assumed.
     """
+    if ckpt.arch is None:
+        return {"preprocessing": Fact(_UNKNOWN, "what the graph reads is what it takes")}
     return {
         "preprocessing": _preprocessing(ckpt.arch, ckpt.library),
         "batch_norm_decay": _batch_norm_decay(ckpt),
@@ -83,14 +68,14 @@ def _preprocessing(arch: Arch, library: str) -> Fact:
     return Fact(published, f"assumed: slim's published {arch.family} checkpoints take it")
 
 
-def _batch_norm_decay(ckpt: SlimCheckpoint) -> Fact:
+def _batch_norm_decay(ckpt: Recognised) -> Fact:
     decays = ckpt.facts.moving_average_decays(ckpt.scope) if ckpt.facts else ()
     if decays:
         return Fact(_joined(decays), "the graph")
     return Fact(str(ckpt.arch.batch_norm_decay), "assumed: the network's default")
 
 
-def _weight_decay(ckpt: SlimCheckpoint) -> Fact:
+def _weight_decay(ckpt: Recognised) -> Fact:
     decays = ckpt.facts.weight_decays(ckpt.scope) if ckpt.facts else ()
     if decays:
         return Fact(_joined(decays), "the graph")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.recognise.reading import Shapes, num_classes, readings, scopes
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
@@ -25,6 +25,10 @@ AUXILIARY = {
 PER_VARIABLE = ("optimizer slots", "moving averages")
 _MOST_SCOPES = 64  # towers and heads are fewer
 _AUXILIARY = {kind: re.compile(pattern) for kind, pattern in AUXILIARY.items()}
+
+
+class AmbiguousError(CheckpointError):
+    """Several networks are in a checkpoint, and nothing tells which is meant."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,8 @@ def detect(
         The architecture and the scope.
 
     Raises:
-        CheckpointError: no network, several networks that fit, a variable missing or of another
-            shape.
+        AmbiguousError: several networks fit.
+        CheckpointError: no network, a variable missing or of another shape.
         ValueError: `arch`, `convention` or a fact is unknown, or facts do not go together.
     """
     candidates = [scope.rstrip("/")] if scope is not None else _find_scopes(shapes, source)
@@ -119,7 +123,7 @@ def detect(
     if not found:
         raise _nothing_whole(source, errors)
     if len(found) > 1:
-        raise CheckpointError(_ambiguous(found, source))
+        raise AmbiguousError(_ambiguous(found, source))
     notes = tuple(f"left out, as {each!r} is no whole network: {e}" for each, e in errors.items())
     chosen = dataclasses.replace(found[0], notes=notes)
     told = ({} if convention is None else {"convention": convention}) | dict(facts or {})
@@ -137,7 +141,7 @@ def _find_scopes(shapes: Shapes, source: str) -> list[str]:
             "--rules for names of your own"
         )
     if len(found) > _MOST_SCOPES:
-        raise CheckpointError(
+        raise AmbiguousError(
             f"{source}: {len(found)} scopes hold units of a ResNet: choose one with --scope: "
             f"{', '.join(map(repr, found[:3]))}, ..."
         )

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.family import FAMILIES, ScriptNames

@@ -5,12 +5,10 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
+from converters.files.metadata_keys import ARCH_KEY
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import Stage
-
-# The key under which a file carries its architecture.
-ARCH_KEY = "slim_resnet.arch"
 
 
 def recorded_arch(path: str, metadata: Mapping[str, str], num_arrays: int) -> Arch | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from converters.files import SourceFile
-from converters.files.checkpoint import CheckpointError, TensorFile
+from converters.files import CheckpointError, WeightsFile
 from converters.recognise.detection import PER_VARIABLE, auxiliary_kind
 from converters.recognise.transforms import IDENTITY, Transform
 
@@ -251,98 +250,51 @@ def _check_name(where: str, name: str, pattern: re.Pattern) -> None:
         )
 
 
-class RenamedFile(Mapping[str, np.ndarray]):
+def apply_rules(file: WeightsFile, rules: Rules) -> WeightsFile:
     """The variables of a file under the names and in the layouts that rules give them.
 
     Arrays are read when asked for, and are views where the file's are. Variables that no rule fits
-    keep their names.
-
-    Args:
-        file: what `open_source` returned.
-        rules: what to apply.
-
-    Attributes:
-        dropped: the names, in the file, of the variables that the rules leave out.
-        notes: which rules fit nothing and which variables no rule fits, a sentence each.
+    keep their names. The result's `notes` say which rules fit nothing and which variables no rule
+    fits, its `dropped` what the rules leave out.
 
     Raises:
         CheckpointError: two variables get one name, or a layout is not that of its variable.
     """
-
-    def __init__(self, file: TensorFile | SourceFile, rules: Rules):
-        self.file = file
-        self.path, self.format, self.files = file.path, file.format, file.files
-        self.dropped: list[str] = []
-        self._origins: dict[str, str] = {}
-        self._layouts: dict[str, Layout | None] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        used: set[int] = set()
-        kept: list[str] = []
-        for origin in file:
-            found = rules.find(origin)
-            if found is None:
-                kept.append(origin)
-                self._add(rules, origin, origin, None)
-                continue
-            rule, name = found
+    used: set[int] = set()
+    kept: list[str] = []
+    dropped: list[str] = []
+    origins: dict[str, str] = {}
+    views: dict[str, Layout] = {}
+    for origin in file:
+        rule, name = rules.find(origin) or (None, origin)
+        if rule is None:
+            kept.append(origin)
+        else:
             used.add(rule.number)
-            if name is None:
-                self.dropped.append(origin)
-            else:
-                self._add(rules, origin, name, rule)
-        self.notes = _notes(rules, file.path, used, kept)
-
-    def _add(self, rules: Rules, origin: str, name: str, rule: Rule | None) -> None:
+        if name is None:
+            dropped.append(origin)
+            continue
         where = f"{rules.path}: rule {rule.number}" if rule else rules.path
-        if name in self._origins:
+        if name in origins:
             raise CheckpointError(
-                f"{where}: the variables {self._origins[name]!r} and {origin!r} of {self.path} "
+                f"{where}: the variables {origins[name]!r} and {origin!r} of {file.path} "
                 f"would both be {name!r}: make a match narrower, or drop one of them"
             )
-        layout = rule.layout if rule else None
-        shape = self.file.shape(origin)
-        if layout is not None:
-            try:  # a view of one zero has the shape and takes no memory
-                shape = layout(np.broadcast_to(np.float32(0), shape)).shape
-            except ValueError as error:
-                raise CheckpointError(
-                    f"{where}: the variable {origin!r} of {self.path}: {error}"
-                ) from error
-        self._origins[name], self._layouts[name], self._shapes[name] = origin, layout, shape
+        origins[name] = origin
+        if rule and rule.layout:
+            _check_layout(
+                rule.layout, file.shape(origin), f"{where}: the variable {origin!r} of {file.path}"
+            )
+            views[name] = rule.layout
+    notes = tuple(_notes(rules, file.path, used, kept))
+    return file.renamed(origins, views, notes=notes, dropped=tuple(dropped))
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        array, layout = self.file[self._origins[name]], self._layouts[name]
-        return array if layout is None else layout(array)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._origins)
-
-    def __len__(self) -> int:
-        return len(self._origins)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._origins
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a variable in slim's layout; reads no values."""
-        return self._shapes[name]
-
-    def dtype(self, name: str) -> np.dtype:
-        """The type of a variable; reads no values."""
-        return self.file.dtype(self._origins[name])
-
-    def verify(self) -> None:
-        """Checks the checksums of the file, as its own `verify` does."""
-        self.file.verify()
-
-    def names(self) -> dict[str, str]:
-        """Name in the file -> name by the rules, of all variables that are not dropped."""
-        return {origin: name for name, origin in self._origins.items()}
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays of the file."""
-        return self.file.nbytes
+def _check_layout(layout: Layout, shape: tuple[int, ...], where: str) -> None:
+    try:  # a view of one zero has the shape and takes no memory
+        layout(np.broadcast_to(np.float32(0), shape))
+    except ValueError as error:
+        raise CheckpointError(f"{where}: {error}") from error
 
 
 def _notes(rules: Rules, path: str, used: set[int], kept: list[str]) -> list[str]:

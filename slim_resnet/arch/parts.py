@@ -74,7 +74,7 @@ class RootBlock:
         stride: of the convolution.
         padding: of the convolution, one of `PADDINGS`.
         pool: one of `ROOT_POOLS`.
-        bias: whether the convolution has biases besides its batch norm; None: as other convolutions.
+        bias: whether the convolution has biases before its batch norm; None: as others.
     """
 
     depth: int = 64

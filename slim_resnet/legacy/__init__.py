@@ -17,7 +17,7 @@ What it cannot reach: processes that a script starts anew (`multiprocessing` wit
 
 from __future__ import annotations
 
-from slim_resnet.legacy.symbols import Symbol, lookup
+from slim_resnet.legacy.tables.symbols import Symbol, lookup
 
 __all__ = ["Symbol", "install", "lookup", "uninstall"]
 
@@ -40,7 +40,7 @@ def install(packages: tuple[str, ...] = ()):
     Raises:
         MissingFrameworkError: TensorFlow, tf_keras or tf-slim is not installed.
     """
-    from slim_resnet.legacy.installation import install
+    from slim_resnet.legacy.running.installation import install
 
     return install(packages)
 
@@ -54,6 +54,6 @@ def uninstall() -> None:
     Raises:
         RuntimeError: called inside a graph's `as_default()`; nothing is undone.
     """
-    from slim_resnet.legacy.installation import uninstall
+    from slim_resnet.legacy.running.installation import uninstall
 
     uninstall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from slim_resnet.legacy import runner
+from slim_resnet.legacy.running import runner
 
 
 def main(argv: list[str] | None = None) -> int:

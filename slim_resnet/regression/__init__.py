@@ -1,1 +1,7 @@
-"""Is the rebuilt graph the old one? Records of legacy graphs, and graphs held against them."""
+"""Is a network rebuilt on today's TensorFlow the one that an old machine recorded?
+
+`record` reads what `tools/record_legacy.py` wrote, `rebuilt` builds the network again, `canonical`
+(with `atrous`) leaves out of a graph what computes nothing, `graph_diff` compares two such graphs,
+`aspects` adds variables, losses and collections, `measured` the numbers, `network_check` does it
+all and `html_report` shows it.
+"""

@@ -8,8 +8,8 @@ from typing import Any
 
 from slim_resnet.compat import tf
 from slim_resnet.regression.canonical import VARIABLES, canonicalize, dependencies, op_type
-from slim_resnet.regression.compare import WHERE, compare
-from slim_resnet.regression.rebuild import AFTER, Net, is_imported
+from slim_resnet.regression.graph_diff import WHERE, compare
+from slim_resnet.regression.rebuilt import AFTER, Net, is_imported
 from slim_resnet.regression.record import Record
 
 # Collections that say how a graph was saved, run or watched, not what it is.

@@ -106,7 +106,7 @@ def test_unknown_variables_are_listed(narrow, save_checkpoint):
         def shape(self, name):
             return self[name]
 
-    ckpt = converters.SlimCheckpoint(File(found), arch, "net")
+    ckpt = converters.Recognised(File(found), arch, "net")
     assert ckpt.unknown == ["aspp/weights", "net/extra"]
 
 

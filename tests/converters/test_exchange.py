@@ -11,14 +11,15 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import converters
-from converters.formats import export
+from converters import formats
+from converters.files import WeightsFile
+from converters.files.metadata_keys import ARCH_KEY, KERAS_METADATA
 from converters.formats import libraries as exchange
+from converters.formats.file_metadata import metadata
 from converters.formats.libraries import LIBRARIES, from_state, left_out, to_state
 from converters.formats.library_files import load_weights
 from converters.models.naming import table
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
-from converters.recognise.recorded import ARCH_KEY
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.compat import tf
@@ -64,7 +65,7 @@ def seeded(arch):
     scope = "" if arch.has_script_names else arch.name
     prefix = f"{scope}/" if scope else ""
     values = {prefix + v.name: seeded_value(v.name, v.shape) for v in arch.variables}
-    return SlimCheckpoint(ArrayFile("seeded", values), arch, scope)
+    return Recognised(WeightsFile.of_arrays("seeded", values), arch, scope)
 
 
 def assert_same_bits(found, expected):
@@ -112,7 +113,7 @@ def test_their_weights_to_slim_and_back(library, name, model, their_model, tmp_p
         expected = net.double()(images).numpy()
     del net  # 700 MB for resnext101_32x8d
     prefix = str(tmp_path / "model.ckpt")
-    export.write_checkpoint(from_state(arch, state, library), prefix)
+    formats.write_checkpoint(from_state(arch, state, library), prefix)
 
     found = slim_logits(arch, restored(arch, prefix), images.permute(0, 2, 3, 1).numpy())
     assert np.abs(found - expected).max() <= 1e-12 * np.abs(expected).max()
@@ -263,7 +264,7 @@ def test_a_torch_file(wrap, small, their_model, tmp_path):
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_our_torch_files_say_what_they_are(suffix, narrow, tmp_path):
     ckpt = seeded(narrow("resnet_v1_50"))
-    export.writer("torch", tmp_path / f"net{suffix}")(ckpt)
+    formats.writer("torch", tmp_path / f"net{suffix}")(ckpt)
     back = load_weights(tmp_path / f"net{suffix}", "torch")
     assert (back.arch, back.library) == (ckpt.arch, "torch")
     assert_same_bits(dict(back), dict(ckpt))
@@ -274,7 +275,7 @@ def test_our_torch_files_say_what_they_are(suffix, narrow, tmp_path):
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_our_keras_files(suffix, narrow, tmp_path):
     ckpt = seeded(narrow("resnext_v2_50"))
-    export.writer("keras", tmp_path / f"net{suffix}")(ckpt)
+    formats.writer("keras", tmp_path / f"net{suffix}")(ckpt)
     back = load_weights(tmp_path / f"net{suffix}", "keras", arch=ckpt.arch)
     assert_same_bits(dict(back), dict(ckpt))
     if suffix == ".keras":
@@ -297,7 +298,7 @@ def test_keras_files_that_say_nonsense(told, message, narrow, tmp_path):
     path = tmp_path / "net.keras"
     converters.to_keras(seeded(narrow("resnet_cifar_20", base=2))).save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(export.KERAS_METADATA, told)
+        archive.writestr(KERAS_METADATA, told)
     with pytest.raises(ValueError, match=message):
         load_weights(path, "keras")
 
@@ -305,7 +306,7 @@ def test_keras_files_that_say_nonsense(told, message, narrow, tmp_path):
 def test_a_file_of_more_branches_than_weights(narrow, tmp_path):
     """As many branches as it says would fill the memory."""
     path = tmp_path / "net.safetensors"
-    export.writer("torch", path)(seeded(narrow("resnext_29_8x64d")))
+    formats.writer("torch", path)(seeded(narrow("resnext_29_8x64d")))
     arrays = load_file(path)
     arch = arch_lib.get("resnext_29_8x64d", form="branches")
     stages = [dataclasses.replace(stage, depth_bottleneck=10**5) for stage in arch.stages]
@@ -317,7 +318,7 @@ def test_a_file_of_more_branches_than_weights(narrow, tmp_path):
 
 @pytest.mark.parametrize("library", ["torchvision", "timm"])
 def test_writers_refuse_another_convention_before_the_work(library, tmp_path):
-    write = export.writer(library, tmp_path / "net.pth")
+    write = formats.writer(library, tmp_path / "net.pth")
     with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would"):
         write.left_out(seeded(arch_lib.get("resnet_v1_18")))
 

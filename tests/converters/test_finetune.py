@@ -18,7 +18,7 @@ from PIL import Image
 import converters
 from converters import finetune
 from converters.evaluation import warm_start
-from converters.files.checkpoint import CheckpointError
+from converters.files import CheckpointError
 from converters.finetune.batches import training_batches
 from converters.formats import library_files as exchange_files
 from converters.models import torch_model
@@ -198,7 +198,7 @@ def test_what_is_written_comes_back(open_net, digits, tmp_path, suffix):
     for name, value in arrays(net).items():
         np.testing.assert_array_equal(arrays(again)[name], value)
         np.testing.assert_array_equal(arrays(converters.to_torch(ckpt))[name], value)
-    metadata = converters.files.open_source(str(path)).metadata
+    metadata = converters.files.open_weights(str(path)).metadata
     mean = ", ".join([f"{digits.mean[0]:.6g}"] * 3)
     assert metadata["preprocessing"].startswith(f"RGB, 0 to 255, minus the means {mean}")
     assert metadata["source"] == "model.ckpt-7"

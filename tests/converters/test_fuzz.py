@@ -6,32 +6,28 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from fuzzing import campaign, judge, samples
+from fuzzing.handmade import snappy, table_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-# for `fuzzing`, in any of pytest's import modes
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir))
-
-from fuzzing import campaign, judge, samples  # noqa: E402
-from fuzzing.handmade import snappy, table_bytes  # noqa: E402
-
-from converters.files.checkpoint import CheckpointError, open_checkpoint  # noqa: E402
-from converters.files.checkpoint.snappy import decompress  # noqa: E402
-from converters.files.checkpoint.table import Table  # noqa: E402
-from converters.files.checkpoint.writer import write_bundle  # noqa: E402
-from converters.files.errors import Malformed  # noqa: E402
-from converters.files.textproto import serialize  # noqa: E402
-from converters.files.wire import Message, encode_varint, read_varint  # noqa: E402
-from converters.recognise.recorded import recorded_arch  # noqa: E402
-from slim_resnet import arch as arch_lib  # noqa: E402
+from converters.files import CheckpointError
+from converters.files.checkpoint import open_checkpoint
+from converters.files.checkpoint.snappy import decompress
+from converters.files.checkpoint.table import Table
+from converters.files.checkpoint.writer import write_bundle
+from converters.files.errors import Malformed
+from converters.files.textproto import serialize
+from converters.files.wire import Message, encode_varint, read_varint
+from converters.recognise.recorded import recorded_arch
+from slim_resnet import arch as arch_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 CASES = 60  # of each sample

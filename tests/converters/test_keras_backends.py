@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import converters
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.files import WeightsFile
+from converters.recognise.recognised import Recognised
 from slim_resnet.regression.record import seeded_value
 
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -42,7 +43,7 @@ np.savez(output, **found)
 def run(tmp_path_factory):
     """Saves a checkpoint's Keras model and runs the file: backend -> size -> logits."""
 
-    def outputs(ckpt: SlimCheckpoint, images: dict[str, np.ndarray]) -> dict[str, dict]:
+    def outputs(ckpt: Recognised, images: dict[str, np.ndarray]) -> dict[str, dict]:
         folder = tmp_path_factory.mktemp("backends")
         model, inputs = folder / "net.keras", folder / "images.npz"
         converters.to_keras(ckpt).save(model)
@@ -96,7 +97,7 @@ def test_other_nets(run, narrow):
     for name, convention in NETS:
         arch = narrow(name).replace(convention=convention)
         values = {v.name: seeded_value(v.name, v.shape) for v in arch.variables}
-        found = run(SlimCheckpoint(ArrayFile(name, values), arch, ""), images)
+        found = run(Recognised(WeightsFile.of_arrays(name, values), arch, ""), images)
         for size, expected in found["tensorflow"].items():
             assert np.abs(expected).max() > 0
             for backend in ("torch", "jax"):

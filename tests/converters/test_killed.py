@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from converters.formats import export
-from converters.proof.verification import Comparison, Report, write_reports
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters import formats
+from converters.files import WeightsFile
+from converters.proof.report import Comparison, Report, write_reports
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value
 
@@ -56,7 +57,7 @@ SLOW = (".pt2", ".onnx", "keras", "frozen", "saved_model", "torchvision", "timm"
 
 def writers() -> dict[str, tuple[str, str]]:
     """Name -> target and suffix, of every writer there is; and the report's."""
-    found = {f"{t} {s}".strip(): (t, s) for t in export.targets() for s in export.suffixes(t)}
+    found = {f"{t} {s}".strip(): (t, s) for t in formats.targets() for s in formats.suffixes(t)}
     return {**found, REPORT: (REPORT, "")}
 
 
@@ -177,8 +178,8 @@ def writer(target: str, path: pathlib.Path, label: str) -> Callable[[], None]:
     name = "resnet_v1_18" if target in ("torchvision", "timm") else "resnet_cifar_20"
     arch = arch_lib.get(name, convention="torchvision")
     values = {v.name: seeded_value(f"{label}/{v.name}", v.shape) for v in arch.variables}
-    ckpt = SlimCheckpoint(ArrayFile("seeded", values), arch, scope="")
-    return functools.partial(export.writer(target, path), ckpt)
+    ckpt = Recognised(WeightsFile.of_arrays("seeded", values), arch, scope="")
+    return functools.partial(formats.writer(target, path), ckpt)
 
 
 def content(path: pathlib.Path) -> dict[str, bytes]:

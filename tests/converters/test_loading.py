@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters.formats import export
+from converters import formats
 from slim_resnet import graph
 from slim_resnet.compat import tf
 from slim_resnet.regression.record import seeded_value
@@ -37,7 +37,7 @@ def test_every_artifact_of_tf_115_holds_the_same_network(data, net, source):
 
 def test_dumps_of_slim_variables(data, tmp_path):
     reference = converters.load_checkpoint(data / "slim_v1" / "v2")
-    export.writer("hdf5", tmp_path / "dump.h5")(reference)
+    formats.writer("hdf5", tmp_path / "dump.h5")(reference)
     np.savez(tmp_path / "dump.npz", **{name: reference[name] for name in reference})
     for name in ("dump.h5", "dump.npz"):
         ckpt = converters.load_checkpoint(tmp_path / name)
@@ -109,7 +109,7 @@ def test_a_dump_of_ours_remembers_what_weights_do_not_tell(changes, narrow, save
                                                            tmp_path):  # fmt: skip
     arch = narrow("resnext_v1_50", base=2, **changes)
     ckpt = converters.load_checkpoint(save_checkpoint(arch), arch=arch)
-    export.writer("hdf5", tmp_path / "dump.h5")(ckpt)
+    formats.writer("hdf5", tmp_path / "dump.h5")(ckpt)
     assert converters.load_checkpoint(tmp_path / "dump.h5").arch == arch
 
 
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_listed(data):
 
 def test_weights_under_other_names_say_where_to_go(data, tmp_path):
     reference = converters.load_checkpoint(data / "slim_v1" / "v2")
-    export.writer("torch", tmp_path / "net.safetensors")(reference)
+    formats.writer("torch", tmp_path / "net.safetensors")(reference)
     with pytest.raises(converters.CheckpointError, match="say --from torch or torchvision"):
         converters.load_checkpoint(tmp_path / "net.safetensors")
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import converters
-from converters.files import graph_for, open_source
-from converters.formats import export
+from converters import formats
+from converters.files import WeightsFile, graph_for, open_weights
+from converters.files.metadata_keys import ARCH_KEY
+from converters.formats.file_metadata import metadata
 from converters.graphs import graph_facts
-from converters.recognise.assumptions import metadata
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
-from converters.recognise.recorded import ARCH_KEY
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 
 
-def checkpoint(arch, **options) -> SlimCheckpoint:
+def checkpoint(arch, **options) -> Recognised:
     values = {v.name: np.zeros(v.shape, np.float32) for v in arch.variables}
-    return SlimCheckpoint(ArrayFile("runs/model.ckpt-7", values), arch, "", **options)
+    return Recognised(WeightsFile.of_arrays("runs/model.ckpt-7", values), arch, "", **options)
 
 
 def told(arch, **options) -> dict[str, str]:
@@ -150,7 +150,7 @@ def torch_metadata(path):
 
 
 def own_metadata(path):
-    return open_source(path).metadata
+    return open_weights(path).metadata
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def own_metadata(path):
 )
 def test_files_carry_it(narrow, tmp_path, target, name, read):
     ckpt = checkpoint(narrow("resnet_cifar_20", base=2, num_classes=1001))
-    export.writer(target, tmp_path / name)(ckpt)
+    formats.writer(target, tmp_path / name)(ckpt)
     expected, found = metadata(ckpt), read(tmp_path / name)
     assert json.loads(found.pop(ARCH_KEY)) == json.loads(expected.pop(ARCH_KEY))
     assert found.items() >= expected.items()

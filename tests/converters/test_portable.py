@@ -13,10 +13,11 @@ import safetensors.torch
 import torch
 
 import converters
-from converters.formats import portable
+from converters import formats
+from converters.files import WeightsFile
 from converters.formats.libraries import to_state
 from converters.models import torch_model
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.arch.architecture import Arch
@@ -65,7 +66,7 @@ run = lambda batch: serve(images=tf.constant(batch))["logits"].numpy()
 def seeded(arch):
     """A slim checkpoint in memory, its values seeded by name."""
     values = {f"{arch.name}/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
-    return SlimCheckpoint(ArrayFile("model.ckpt-7", values), arch, arch.name)
+    return Recognised(WeightsFile.of_arrays("model.ckpt-7", values), arch, arch.name)
 
 
 def tiny(convention, **changes):
@@ -90,17 +91,18 @@ def batches():
 
 @pytest.mark.parametrize("convention", ["slim", "torchvision"])
 @pytest.mark.parametrize(
-    ("write", "load"),
-    [(portable.write_pt2, LOAD_PT2), (portable.write_onnx, LOAD_ONNX)],
+    ("target", "suffix", "load"),
+    [("torch", ".pt2", LOAD_PT2), ("onnx", ".onnx", LOAD_ONNX)],
     ids=["pt2", "onnx"],
 )
-def test_programs_run_without_this_project(write, load, convention, batches, tmp_path):
+def test_programs_run_without_this_project(target, suffix, load, convention, batches, tmp_path):
     if load is LOAD_ONNX:
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
     ckpt = tiny(convention)
-    path, images, outputs = (str(tmp_path / n) for n in ("program", "images.npz", "outputs.npz"))
-    write(ckpt, path)
+    names = (f"program{suffix}", "images.npz", "outputs.npz")
+    path, images, outputs = (str(tmp_path / name) for name in names)
+    formats.writer(target, path)(ckpt)
     np.savez(images, **batches)
     command = [sys.executable, "-c", RUN.format(load=load), path, images, outputs]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -111,7 +113,7 @@ def test_programs_run_without_this_project(write, load, convention, batches, tmp
             expected = net(torch.from_numpy(batch)).numpy()
         assert found[name].shape == expected.shape
         assert np.abs(found[name] - expected).max() <= 2e-5 * np.abs(expected).max(), name
-    written = (tmp_path / "program").read_bytes()
+    written = (tmp_path / f"program{suffix}").read_bytes()
     assert ckpt.arch.to_json().encode() in written.replace(b"\\", b"")
     assert torch_model.__file__.encode() not in written  # no paths of the machine that wrote it
 
@@ -149,16 +151,16 @@ def run_saved_model(path, images):
 
 
 @pytest.mark.parametrize(
-    ("write", "run"),
+    ("target", "suffix", "run"),
     [
-        (portable.write_frozen_graph, run_frozen_graph),
-        (portable.write_saved_model, run_saved_model),
+        ("frozen", ".pb", run_frozen_graph),
+        ("saved_model", "", run_saved_model),
     ],
     ids=["frozen", "saved_model"],
 )
-def test_tensorflow_1_files_compute_slims_logits(write, run, ckpt, batches, tmp_path):
-    path = tmp_path / "written"
-    write(ckpt, path)
+def test_tensorflow_1_files_compute_slims_logits(target, suffix, run, ckpt, batches, tmp_path):
+    path = tmp_path / f"written{suffix}"
+    formats.writer(target, path)(ckpt)
     images = [batch.transpose(0, 2, 3, 1) for batch in batches.values()]
     for found, expected in zip(run(path, images), slim_outputs(ckpt, images), strict=True):
         for left, right in zip(found, expected, strict=True):
@@ -166,25 +168,24 @@ def test_tensorflow_1_files_compute_slims_logits(write, run, ckpt, batches, tmp_
 
 
 @pytest.mark.parametrize(
-    ("write", "run"),
+    ("target", "suffix", "run"),
     [
-        (portable.write_frozen_graph, run_frozen_graph),
-        (portable.write_saved_model, run_saved_model),
+        ("frozen", ".pb", run_frozen_graph),
+        ("saved_model", "", run_saved_model),
     ],
     ids=["frozen", "saved_model"],
 )
-def test_folded_files_compute_slims_logits(write, run, ckpt, batches, tmp_path):
-    write(ckpt, tmp_path / "written", fold=True)
+def test_folded_files_compute_slims_logits(target, suffix, run, ckpt, batches, tmp_path):
+    path = tmp_path / f"written{suffix}"
+    formats.writer(target, path, fold=True)(ckpt)
     images = [batch.transpose(0, 2, 3, 1) for batch in batches.values()]
-    for found, expected in zip(
-        run(tmp_path / "written", images), slim_outputs(ckpt, images), strict=True
-    ):
+    for found, expected in zip(run(path, images), slim_outputs(ckpt, images), strict=True):
         for left, right in zip(found, expected, strict=True):
             assert np.abs(left - right).max() <= 2e-5 * np.abs(right).max()
 
 
 def test_folded_graphs_hold_no_batch_norm_but_those_of_their_own(ckpt, tmp_path):
-    portable.write_frozen_graph(ckpt, tmp_path / "net.pb", fold=True)
+    formats.writer("frozen", tmp_path / "net.pb", fold=True)(ckpt)
     nodes = tf.GraphDef.FromString((tmp_path / "net.pb").read_bytes()).node
     assert not [node.name for node in nodes if node.op.startswith("FusedBatchNorm")]
     with pytest.raises(converters.CheckpointError, match="folded into the convolution"):
@@ -195,8 +196,8 @@ def test_folded_graphs_hold_no_batch_norm_but_those_of_their_own(ckpt, tmp_path)
 @pytest.mark.parametrize("fold", [False, True])
 def test_files_run_where_tensorflow_has_no_onednn(fold, ckpt, batches, tmp_path):
     """Where its fused kernel has no groups."""
-    portable.write_frozen_graph(ckpt, tmp_path / "net.pb", fold=fold)
-    portable.write_saved_model(ckpt, tmp_path / "saved", fold=fold)
+    formats.writer("frozen", tmp_path / "net.pb", fold=fold)(ckpt)
+    formats.writer("saved_model", tmp_path / "saved", fold=fold)(ckpt)
     images = {name: batch.transpose(0, 2, 3, 1) for name, batch in batches.items()}
     np.savez(tmp_path / "images.npz", **images)
     for path, load in (("net.pb", LOAD_FROZEN), ("saved", LOAD_SAVED_MODEL)):
@@ -219,7 +220,7 @@ def test_files_run_where_tensorflow_has_no_onednn(fold, ckpt, batches, tmp_path)
 
 
 def test_a_network_without_classes_gives_features(tmp_path):
-    portable.write_frozen_graph(tiny("slim", num_classes=None), tmp_path / "net.pb")
+    formats.writer("frozen", tmp_path / "net.pb")(tiny("slim", num_classes=None))
     nodes = tf.GraphDef.FromString((tmp_path / "net.pb").read_bytes()).node
     assert "features" in {node.name for node in nodes}
     assert not {"logits", "prob"} & {node.name for node in nodes}
@@ -228,9 +229,9 @@ def test_a_network_without_classes_gives_features(tmp_path):
 def test_a_saved_model_never_replaces_a_folder(ckpt, tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(OSError, match="model is a folder"):
-        portable.write_saved_model(ckpt, tmp_path / "model")
+        formats.writer("saved_model", tmp_path / "model")(ckpt)
     with pytest.raises(FileNotFoundError, match="make it first"):
-        portable.write_saved_model(ckpt, tmp_path / "none" / "model")
+        formats.writer("saved_model", tmp_path / "none" / "model")(ckpt)
 
 
 def test_a_saved_model_is_whole_or_not_there(ckpt, tmp_path, monkeypatch):
@@ -239,14 +240,14 @@ def test_a_saved_model_is_whole_or_not_there(ckpt, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.saved_model.Builder, "save", full)
     with pytest.raises(OSError, match="no space left"):
-        portable.write_saved_model(ckpt, tmp_path / "model")
+        formats.writer("saved_model", tmp_path / "model")(ckpt)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["grouped", "concat"])
 def test_hdf5_of_slim_names(form, tmp_path):
     ckpt = tiny("slim", form=form)
-    portable.write_hdf5(ckpt, tmp_path / "net.h5")
+    formats.writer("hdf5", tmp_path / "net.h5")(ckpt)
     with h5py.File(tmp_path / "net.h5") as file:
         assert Arch.from_json(file.attrs["slim_resnet.arch"]) == ckpt.arch
         assert file.attrs["source"] == "model.ckpt-7"
@@ -261,7 +262,7 @@ def test_hdf5_of_slim_names(form, tmp_path):
 
 def test_npz_of_slim_names(tmp_path):
     ckpt = tiny("slim", form="concat")
-    portable.write_npz(ckpt, tmp_path / "net.npz")
+    formats.writer("npz", tmp_path / "net.npz")(ckpt)
     with np.load(tmp_path / "net.npz") as found:
         assert set(found) == {ckpt.full_name(v.name) for v in ckpt.arch.variables}
         for name in found:
@@ -273,7 +274,7 @@ def test_npz_of_slim_names(tmp_path):
 def test_state_dicts_of_torchvision_and_timm(target, suffix, tmp_path):
     ckpt = seeded(arch_lib.get("resnet_v1_18", num_classes=3, convention="torchvision"))
     path = str(tmp_path / f"net{suffix}")
-    portable.WRITERS[target, suffix](ckpt, path)
+    formats.writer(target, path)(ckpt)
     if suffix == ".pth":
         found = torch.load(path, weights_only=True)
     else:

@@ -17,12 +17,13 @@ import pytest
 import torch
 
 import converters
-from converters.formats import export
+from converters import formats
+from converters.files import WeightsFile
 from converters.models import resume, torch_model
 from converters.models.naming import table
 from converters.models.resume import Recipe
 from converters.models.training import sgd_param_groups
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters.recognise.recognised import Recognised
 from slim_resnet import graph
 from slim_resnet.compat import tf
 
@@ -189,7 +190,7 @@ def test_the_files_decay_what_slim_decays(name, ckpt, written, by_slim):
 
 def test_npz_and_slim_carry_every_slot(name, ckpt, tmp_path):
     for target, path in (("npz", tmp_path / "net.npz"), ("slim", tmp_path / "model.ckpt")):
-        export.writer(target, path, Recipe())(ckpt)
+        formats.writer(target, path, Recipe())(ckpt)
         found = converters.load_checkpoint(path, arch=ckpt.arch)
         slots = resume.momentum(found)
         for slot, value in resume.momentum(ckpt).items():
@@ -205,16 +206,16 @@ def test_what_is_left_out(ckpt, tmp_path):
     slots, averages = 161 + 13 * (ckpt.arch.family == "resnet_v2"), 267
     averages += 5 * (ckpt.arch.family == "resnet_v2")
     plain = {"training state": 1, "moving averages": averages, "optimizer slots": slots}
-    assert kinds(export.writer("torch", tmp_path / "x.safetensors"), ckpt) == plain
+    assert kinds(formats.writer("torch", tmp_path / "x.safetensors"), ckpt) == plain
     for target, path in (("torch", "x.pt"), ("keras", "x.keras"), ("npz", "x.npz")):
-        writer = export.writer(target, tmp_path / path, Recipe(0.1))
+        writer = formats.writer(target, tmp_path / path, Recipe(0.1))
         assert kinds(writer, ckpt) == {"moving averages": averages}
-    assert kinds(export.writer("slim", tmp_path / "x"), ckpt) == {}
+    assert kinds(formats.writer("slim", tmp_path / "x"), ckpt) == {}
 
 
 def test_moving_averages_as_the_weights_of_a_slim_checkpoint(name, data, tmp_path):
     averaged = converters.load_checkpoint(data / name / "v2", weights="ema")
-    writer = export.writer("slim", tmp_path / "model.ckpt")
+    writer = formats.writer("slim", tmp_path / "model.ckpt")
     assert list(dict(writer.left_out(averaged))) == ["replaced by moving averages"]
     writer(averaged)
     found = converters.load_checkpoint(tmp_path / "model.ckpt")
@@ -227,8 +228,8 @@ def test_moving_averages_as_the_weights_of_a_slim_checkpoint(name, data, tmp_pat
 
 def test_strings_of_tensorflow_2_have_no_place(ckpt, tmp_path):
     values = {**ckpt, "_CHECKPOINTABLE_OBJECT_GRAPH": np.array(b"graph", object)}
-    made = SlimCheckpoint(ArrayFile("model.ckpt-9", values), ckpt.arch, ckpt.scope)
-    writer = export.writer("slim", tmp_path / "model.ckpt")
+    made = Recognised(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
+    writer = formats.writer("slim", tmp_path / "model.ckpt")
     assert [names for _, names in writer.left_out(made)] == [["_CHECKPOINTABLE_OBJECT_GRAPH"]]
     writer(made)
     assert set(converters.load_checkpoint(tmp_path / "model.ckpt")) == set(ckpt)
@@ -238,7 +239,7 @@ def with_slots(ckpt, *slots):
     """The checkpoint with other slots than Momentum."""
     values = {n: ckpt[n] for n in ckpt if not n.endswith("/Momentum")}
     values |= {f"{ckpt.full_name('conv1/weights')}/{slot}": np.float32(0) for slot in slots}
-    return SlimCheckpoint(ArrayFile("model.ckpt-9", values), ckpt.arch, ckpt.scope)
+    return Recognised(WeightsFile.of_arrays("model.ckpt-9", values), ckpt.arch, ckpt.scope)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def with_slots(ckpt, *slots):
     ],
 )
 def test_other_optimizers_are_named(ckpt, slots, message, tmp_path):
-    writer = export.writer("torch", tmp_path / "x.pt", Recipe(0.1))
+    writer = formats.writer("torch", tmp_path / "x.pt", Recipe(0.1))
     for act in (writer.left_out, writer):
         with pytest.raises(converters.CheckpointError, match=message):
             act(with_slots(ckpt, *slots))
@@ -275,7 +276,7 @@ def test_moving_averages_have_no_momentum(name, data):
 )
 def test_files_without_a_place_for_an_optimizer(target, file, recipe, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        export.writer(target, tmp_path / file, recipe)
+        formats.writer(target, tmp_path / file, recipe)
 
 
 @pytest.mark.parametrize("values", [(0,), (-1,), (math.nan,), (1, 1), (1, -1), (1, 0, -1)])

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import converters
+from converters.files import Entry, WeightsFile
 from converters.files.checkpoint.writer import write_bundle
 from converters.formats import libraries as exchange
 from converters.models import resume
-from converters.recognise.checkpoint import WEIGHTS, SlimCheckpoint
-from converters.recognise.rules import Layout, RenamedFile, read_rules
+from converters.recognise.recognised import WEIGHTS, Recognised
+from converters.recognise.rules import Layout, apply_rules, read_rules
 from slim_resnet import arch as arch_lib
 
 
@@ -127,7 +128,7 @@ def test_slots_and_averages_go_with_their_variables(reference, rules, tmp_path):
     for weights in WEIGHTS:
         ckpt = converters.load_checkpoint(tmp_path / "model.ckpt", rules=rules, weights=weights)
         assert (ckpt.global_step, len(ckpt.auxiliary["optimizer slots"])) == (60, 161)
-        expected = SlimCheckpoint(reference.file, reference.arch, reference.scope, weights)
+        expected = Recognised(reference.file, reference.arch, reference.scope, weights)
         assert_equal(ckpt.stored(), expected.stored())
         if weights == "model":
             assert_equal(resume.momentum(ckpt), resume.momentum(expected))
@@ -217,26 +218,19 @@ def test_the_graph_is_read_through_the_rules(changes, narrow, tmp_path):
     assert ckpt.facts.weight_decays("net") == (1e-4,)
 
 
-class Arrays(dict):
-    """A file in memory that counts what is read."""
+def file_of(arrays, read=None) -> WeightsFile:
+    """A file in memory; the names of what is read from it are added to `read`."""
+    read = [] if read is None else read
 
-    path, format, files, nbytes = "file", "npz", ("file",), 0
+    def entry(name, array):
+        return Entry(array.shape, array.dtype, lambda: (read.append(name), array)[1])
 
-    def __init__(self, arrays):
-        super().__init__(arrays)
-        self.read = []
-
-    def __getitem__(self, name):
-        self.read.append(name)
-        return super().__getitem__(name)
-
-    def shape(self, name):
-        return super().__getitem__(name).shape
+    return WeightsFile("file", "npz", (), {name: entry(name, a) for name, a in arrays.items()})
 
 
-def renamed(tmp_path, text, arrays) -> RenamedFile:
+def renamed(tmp_path, text, arrays, read=None) -> WeightsFile:
     (tmp_path / "rules.toml").write_text(text)
-    return RenamedFile(Arrays(arrays), read_rules(tmp_path / "rules.toml"))
+    return apply_rules(file_of(arrays, read), read_rules(tmp_path / "rules.toml"))
 
 
 KERNEL = "[[rule]]\nmatch = '(.*)_w'\nname = '{1}/weights'\nlayout = 'OIHW'\n"
@@ -244,12 +238,13 @@ KERNEL = "[[rule]]\nmatch = '(.*)_w'\nname = '{1}/weights'\nlayout = 'OIHW'\n"
 
 def test_nothing_is_read_or_copied_before_it_is_needed(tmp_path):
     kernel = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
-    file = renamed(tmp_path, KERNEL, {"a_w": kernel, "b_w": kernel})
+    read = []
+    file = renamed(tmp_path, KERNEL, {"a_w": kernel, "b_w": kernel}, read)
     assert list(file) == ["a/weights", "b/weights"]
     assert file.shape("a/weights") == (3, 4, 2, 1)
-    assert file.file.read == []
+    assert read == []
     assert np.shares_memory(file["a/weights"], kernel)
-    assert file.file.read == ["a_w"]
+    assert read == ["a_w"]
 
 
 @pytest.mark.parametrize(

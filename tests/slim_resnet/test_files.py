@@ -22,7 +22,7 @@ with getattr(files, kind)(target) as path:
     print("writing", flush=True)
     sys.stdin.read()
 """
-KINDS = ("atomic_path", "atomic_folder", "atomic_new_folder")
+KINDS = ("atomic_path", "atomic_files", "atomic_folder", "atomic_new_folder")
 
 
 @pytest.fixture

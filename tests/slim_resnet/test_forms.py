@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import converters
-from converters.formats import export
+from converters import formats
+from converters.files import WeightsFile
 from converters.graphs import GraphFacts
 from converters.graphs.facts import DecayFact
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
 from converters.recognise.forms import merge, split
+from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet import graph
 from slim_resnet.arch.parts import FORMS
@@ -22,7 +23,7 @@ from slim_resnet.regression.record import seeded_value
 NETS = ("resnext_v1_50", "resnext_v2_50", "resnext_29_8x64d")
 
 
-def seeded(arch) -> SlimCheckpoint:
+def seeded(arch) -> Recognised:
     """A checkpoint in memory in the form of `arch`, with Momentum slots and a global step."""
     values = {f"net/{v.name}": seeded_value(v.name, v.shape) for v in arch.variables}
     slots = {
@@ -31,7 +32,7 @@ def seeded(arch) -> SlimCheckpoint:
         if v.trainable
     }
     values.update(slots, global_step=np.int64(7), extra=np.ones(3, np.float32))
-    return SlimCheckpoint(ArrayFile("memory", values), arch, "net")
+    return Recognised(WeightsFile.of_arrays("memory", values), arch, "net")
 
 
 def end_points(ckpt, images):
@@ -82,7 +83,7 @@ def test_what_is_known_of_a_checkpoint_goes_along():
     decays = (DecayFact("split_layer_1_0_splitN_0_batch1/gamma", 0.5), DecayFact("own", 0.25))
     facts = GraphFacts("model.meta", (), (), (), decays)
     known = {"facts": facts, "library": "timm", "notes": ["a note"]}
-    ckpt = SlimCheckpoint(ArrayFile("memory", values), arch, "", **known)
+    ckpt = Recognised(WeightsFile.of_arrays("memory", values), arch, "", **known)
     grouped = converters.transcode(ckpt, "grouped")
     assert (grouped.library, grouped.notes) == ("timm", ["a note"])
     assert grouped.facts.weight_decays("resnext_cifar") == (0.25, 0.5)
@@ -119,7 +120,7 @@ def test_a_saver_restores_what_was_transcoded(form, narrow, tmp_path):
     """Trained as (a) or (b), written by our writer, restored into (c) by a plain Saver."""
     ckpt = seeded(narrow("resnext_v1_50", form=form))
     grouped = converters.transcode(ckpt, "grouped")
-    export.write_checkpoint(grouped, tmp_path / "model.ckpt-7")
+    formats.write_checkpoint(grouped, tmp_path / "model.ckpt-7")
     with tf.Graph().as_default(), tf.Session() as session:
         graph.build(grouped.arch, tf.placeholder(tf.float32, [1, 32, 32, 3]), scope="net")
         tf.train.get_or_create_global_step()

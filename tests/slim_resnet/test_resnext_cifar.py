@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters.formats import export
+from converters import formats
 from slim_resnet import arch as arch_lib
 from slim_resnet import resnext_cifar
 from slim_resnet.compat import slim, tf
@@ -73,7 +73,7 @@ def test_recognised_and_verified(data):
 def test_grouped_form_restores_and_gives_the_scripts_logits(data, recorded, tmp_path):
     ckpt = converters.load_checkpoint(data / "resnext_cifar")
     grouped = converters.transcode(ckpt, "grouped")
-    export.write_checkpoint(grouped, tmp_path / "grouped")
+    formats.write_checkpoint(grouped, tmp_path / "grouped")
     arch = arch_lib.resnext_cifar(4, 8).replace(form="grouped")
     with tf.Graph().as_default(), tf.Session() as session:
         net, _ = build(tf.constant(recorded["image"]), is_training=False, arch=arch)

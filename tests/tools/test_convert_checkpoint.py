@@ -280,10 +280,10 @@ def test_nan_in_a_weight(tool, narrow, save_checkpoint, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_verification_writes_nothing(data, tmp_path):
+def test_failed_verification_writes_nothing(data, tmp_path, tools_on_path):
     """A conversion that is wrong (here: another epsilon) ends with exit code 1."""
     code = (
-        "import sys; sys.path.insert(0, 'tools')\n"
+        "import sys\n"
         "from converters.proof import verification\n"
         "right = verification.to_torch\n"
         "def wrong(ckpt):\n"
@@ -297,6 +297,7 @@ def test_failed_verification_writes_nothing(data, tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=data.parents[1],
+        env=tools_on_path,
         capture_output=True,
         text=True,
         check=False,
@@ -306,9 +307,9 @@ def test_failed_verification_writes_nothing(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inspect_needs_no_framework(data):
+def test_inspect_needs_no_framework(data, tools_on_path):
     code = (
-        "import sys; sys.path.insert(0, 'tools')\n"
+        "import sys\n"
         "for name in ('tensorflow', 'torch', 'keras', 'tf_slim'): sys.modules[name] = None\n"
         "import _cli, inspect_checkpoint\n"
         f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--variables']\n"
@@ -317,6 +318,7 @@ def test_inspect_needs_no_framework(data):
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=data.parents[1],
+        env=tools_on_path,
         capture_output=True,
         text=True,
         check=False,

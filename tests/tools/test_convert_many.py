@@ -156,7 +156,7 @@ def test_without_frameworks(sources, without_frameworks, data, tmp_path, target,
         if target == "hdf5":
             ckpt = converters.load_checkpoint(path)
             path = path.with_suffix(".safetensors")
-            converters.formats.export.writer("torch", path)(ckpt)
+            converters.formats.writer("torch", path)(ckpt)
         assert_logits(path, recorded["image"], recorded["logits"])
 
 
@@ -283,7 +283,7 @@ def test_a_killed_process_is_the_failure_of_its_file(jobs, tmp_path):
             for child in children():
                 child.kill()
 
-    found = {o.job: o for o in batch.convert_all(jobs, UNVERIFIED, 1, started=started)}
+    found = dict(batch.convert_all(jobs, UNVERIFIED, 1, started=started))
     assert found.keys() == set(jobs)
     assert "was killed (SIGKILL), as when memory runs out: use fewer --jobs" in found[victim].error
     assert [bool(found[job].error) for job in jobs] == [False, True, False]
@@ -301,7 +301,7 @@ def test_processes_share_out_the_cores(jobs, monkeypatch):
         environments.update({child.pid: child.environ() for child in children()})
 
     outcomes = list(batch.convert_all(jobs, UNVERIFIED, 2, started=started))
-    assert [o.error for o in outcomes] == [""] * 3
+    assert [outcome.error for _, outcome in outcomes] == [""] * 3
     assert len(environments) == 2
     share = str(max(1, len(os.sched_getaffinity(0)) // 2))
     for environment in environments.values():

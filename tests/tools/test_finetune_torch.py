@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters.formats import export
+from converters import formats
 from converters.models import torch_model
 from slim_resnet.training import network
 
@@ -27,7 +27,7 @@ def prefix(save_checkpoint):
 @pytest.fixture(scope="module")
 def converted(prefix, tmp_path_factory):
     path = tmp_path_factory.mktemp("converted") / "net.safetensors"
-    export.writer("torch", path)(converters.load_checkpoint(prefix))
+    formats.writer("torch", path)(converters.load_checkpoint(prefix))
     return path
 
 

@@ -83,10 +83,10 @@ def test_rules_and_what_they_leave(tool, data, tmp_path):
 
 def test_a_converted_file_says_what_it_is(tool, data, tmp_path):
     import converters
-    from converters.formats import export
+    from converters import formats
 
     ckpt = converters.load_checkpoint(data / "slim_v2" / "v2")
-    export.writer("torch", tmp_path / "net.safetensors")(ckpt)
+    formats.writer("torch", tmp_path / "net.safetensors")(ckpt)
     found = tool("inspect_checkpoint", tmp_path / "net.safetensors")
     assert found.returncode == 1  # its names are torch's
     said = " ".join(found.stdout.split())

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import converters
-from converters.formats import export
-from converters.recognise.checkpoint import ArrayFile, SlimCheckpoint
+from converters import formats
+from converters.files import WeightsFile
+from converters.recognise.recognised import Recognised
 
 TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
 SHORT = ("--width", "0.25", "--batch-size", "16", "--steps", "12", "--save-every", "4",
@@ -151,7 +152,7 @@ def converted(trained, tmp_path_factory):
     files = [("torch", folder / "net.safetensors"), ("torch", folder / "net.pt"),
              ("keras", folder / "net.keras")]  # fmt: skip
     for target, path in files:
-        export.writer(target, path)(ckpt)
+        formats.writer(target, path)(ckpt)
     return [path for _, path in files]
 
 
@@ -187,9 +188,9 @@ def test_images_that_are_classified_differently_are_named(cifar, trained, tool, 
     biases = ckpt.full_name("logits/biases")
     changed[biases] = np.where(np.arange(10) == 3, 1e6, changed[biases])
     paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    other = SlimCheckpoint(ArrayFile(ckpt.path, changed), ckpt.arch, ckpt.scope)
+    other = Recognised(WeightsFile.of_arrays(ckpt.path, changed), ckpt.arch, ckpt.scope)
     for one, path in zip((ckpt, other), paths, strict=True):
-        export.writer("torch", path)(one)
+        formats.writer("torch", path)(one)
     found = tool(
         "evaluate", *paths, "--dataset", "cifar10", "--data-dir", cifar, "--json",
         tmp_path / "found.json",

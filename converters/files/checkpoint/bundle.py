@@ -15,27 +15,29 @@ from itertools import pairwise
 import numpy as np
 
 from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.pieces import Variable
 from converters.files.checkpoint.slices import (
-    Shape,
     Slice,
     arrange,
     check_version,
-    parse_shape,
     parse_slice,
     slice_key,
 )
 from converters.files.checkpoint.table import Table
 from converters.files.dtypes import DType, dtype_of
-from converters.files.errors import Malformed, blame
+from converters.files.errors import Incomplete, Malformed, blame
 from converters.files.mapped import file_size, mapped
-from converters.files.tensorfile import TensorFile, Variable
+from converters.files.shapes import Shape, parse_shape
 from converters.files.wire import Buffer, Message, decode
 
 _BYTE_ORDERS = {0: "|", 1: "S"}  # little: as `stored` says; big: swapped
 
 
-def open_bundle(prefix: str) -> TensorFile:
-    """Open the V2 checkpoint `prefix`.index with its data shards.
+def open_bundle(prefix: str) -> tuple[tuple[str, ...], dict[str, Variable]]:
+    """Opens the V2 checkpoint `prefix`.index with its data shards.
+
+    Returns:
+        The files it is made of, and its variables by name.
 
     Raises:
         CheckpointError: if a file is missing, cut short, or its index is damaged.
@@ -54,9 +56,9 @@ def open_bundle(prefix: str) -> TensorFile:
             if not key.startswith(b"\0"):  # those are slices, found from the whole they belong to
                 name = decode(key)
                 with blame(index, name):
-                    variables[name] = _variable(key, entries, shards, byte_order)
+                    variables[name] = _variable(name, key, entries, shards, byte_order)
         _check_disjoint(variables)
-    return TensorFile(prefix, "tf-v2", (index, *(shard.path for shard in shards)), variables)
+    return (index, *(shard.path for shard in shards)), variables
 
 
 class _Shard:
@@ -146,20 +148,27 @@ def _open_shard(path: str) -> _Shard:
 
 
 def _variable(
-    key: bytes, entries: dict[bytes, _Entry], shards: list[_Shard], byte_order: str
+    name: str, key: bytes, entries: dict[bytes, _Entry], shards: list[_Shard], byte_order: str
 ) -> Variable:
     """The variable stored under `key`, its pieces checked."""
     entry = entries[key]
     if not entry.slices:
-        return Variable(entry.dtype, entry.shape, 0, (_blob(entry, shards, byte_order),))
-    axis, parts = arrange(entry.shape, entry.slices)
+        blobs = (_blob(entry, shards, byte_order),)
+        return Variable(name, entry.dtype, entry.shape, pieces=blobs)
+    try:
+        axis, parts = arrange(entry.shape, entry.slices)
+    except Incomplete as error:
+        # TensorFlow 1.x leaves optimizer slots of partitioned variables so: the others are whole.
+        return Variable(name, entry.dtype, entry.shape, damage=str(error))
     blobs = []
     for item, shape in parts:
         part = entries.get(slice_key(key, item))
-        if part is None or (part.dtype, part.shape, part.slices) != (entry.dtype, shape, []):
-            raise Malformed("one of its slices is missing or of another type or shape")
+        if part is None:
+            return Variable(name, entry.dtype, entry.shape, damage="one of its slices is missing")
+        if (part.dtype, part.shape, part.slices) != (entry.dtype, shape, []):
+            raise Malformed("one of its slices is of another type or shape")
         blobs.append(_blob(part, shards, byte_order))
-    return Variable(entry.dtype, entry.shape, axis, tuple(blobs))
+    return Variable(name, entry.dtype, entry.shape, axis, tuple(blobs))
 
 
 def _blob(entry: _Entry, shards: list[_Shard], byte_order: str) -> _Blob:

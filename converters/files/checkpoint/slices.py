@@ -1,39 +1,19 @@
-"""Shapes, slices of partitioned variables, and the keys they are stored under.
+"""Slices of partitioned variables, and the keys they are stored under.
 
-Source: TensorFlow's `core/framework/tensor_shape.proto`, `tensor_slice.proto`, `versions.proto`,
+Source: TensorFlow's `core/framework/tensor_slice.proto`, `versions.proto`,
 `core/util/saved_tensor_slice_util.cc` and `core/lib/strings/ordered_code.cc`.
 """
 
 from __future__ import annotations
 
-import math
-
-from converters.files.errors import Malformed
+from converters.files.errors import Incomplete, Malformed
+from converters.files.shapes import Shape
 from converters.files.wire import Message
 
-Shape = tuple[int, ...]
 Slice = tuple[tuple[int, int], ...]  # (start, length) of every axis
 
 _ALL = -1  # the length that stands for a whole axis
-_MAX_RANK = 32  # what every NumPy can hold
-_MAX_BYTES = 2**62  # of the widest type, in an array of this shape
-_WIDEST = 16
 _READER_VERSION = 1  # TF_CHECKPOINT_VERSION and kTensorBundleVersion of all TensorFlow so far
-
-
-def parse_shape(message: Message) -> Shape:
-    """Read a TensorShapeProto.
-
-    Raises:
-        Malformed: if it is unknown, negative, or beyond what an array can have.
-    """
-    shape = tuple(dim.signed(1) for dim in message.messages(2))
-    if message.unsigned(3) or min(shape, default=0) < 0:
-        raise Malformed(f"its shape {list(shape)} is not fully known")
-    # Axes of length 0 must not hide absurd ones: NumPy refuses those too.
-    if len(shape) > _MAX_RANK or math.prod(dim or 1 for dim in shape) * _WIDEST > _MAX_BYTES:
-        raise Malformed("its shape is too large for any array")
-    return shape
 
 
 def parse_slice(message: Message) -> Slice:
@@ -66,12 +46,13 @@ def arrange(shape: Shape, slices: list[Slice]) -> tuple[int, list[tuple[Slice, S
         The axis that is cut (0 where none is), and each slice with its shape, in order.
 
     Raises:
-        Malformed: if they leave a gap, overlap, or cut more than one axis.
+        Incomplete: if they leave a gap, overlap, or cut more than one axis.
+        Malformed: if one is no slice of such a variable, or the whole is there several times.
     """
     boxes = sorted((_box(shape, item), item) for item in slices)
     cut = {axis for box, _ in boxes for axis, dim in enumerate(shape) if box[axis] != (0, dim)}
     if len(cut) > 1:
-        raise Malformed(
+        raise Incomplete(
             "its slices cut several axes, which is not supported",
             "save it again without a partitioner",
         )
@@ -80,10 +61,10 @@ def arrange(shape: Shape, slices: list[Slice]) -> tuple[int, list[tuple[Slice, S
         end = 0
         for box, _ in boxes:
             if box[axis][0] != end:
-                raise Malformed("its slices overlap or leave a gap")
+                raise Incomplete("its slices overlap or leave a gap")
             end += box[axis][1]
         if end != shape[axis]:
-            raise Malformed("its slices do not reach its end")
+            raise Incomplete("its slices do not reach its end")
     elif len(boxes) != 1:
         raise Malformed(f"it is stored whole {len(boxes)} times")
     return axis, [(item, tuple(length for _, length in box)) for box, item in boxes]

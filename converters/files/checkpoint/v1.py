@@ -10,25 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.files.checkpoint.pieces import Variable
 from converters.files.checkpoint.slices import (
-    Shape,
     Slice,
     arrange,
     check_version,
-    parse_shape,
     parse_slice,
     slice_key,
 )
 from converters.files.checkpoint.table import Table
 from converters.files.dtypes import DType, dtype_of, stored_values
-from converters.files.errors import Malformed, blame
+from converters.files.errors import Incomplete, Malformed, blame
 from converters.files.mapped import mapped
-from converters.files.tensorfile import TensorFile, Variable
+from converters.files.shapes import Shape, parse_shape
 from converters.files.wire import Message
 
 
-def open_v1(prefix: str, files: list[str]) -> TensorFile:
-    """Open the V1 checkpoint that is made of `files`.
+def open_v1(prefix: str, files: list[str]) -> dict[str, Variable]:
+    """Opens the V1 checkpoint that is made of `files`.
+
+    Returns:
+        Its variables by name.
 
     Raises:
         CheckpointError: if a file is missing, cut short, or its table of contents is damaged.
@@ -41,8 +43,8 @@ def open_v1(prefix: str, files: list[str]) -> TensorFile:
     variables = {}
     for name, parts in listings.items():
         with blame(prefix, name):
-            variables[name] = _variable(parts)
-    return TensorFile(prefix, "tf-v1", tuple(files), variables)
+            variables[name] = _variable(name, parts)
+    return variables
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,15 @@ def _parse_listing(path: str, table: Table, message: Message) -> _Listing:
         )
 
 
-def _variable(parts: list[_Listing]) -> Variable:
+def _variable(name: str, parts: list[_Listing]) -> Variable:
     """Join what the files say of one variable."""
     dtype, shape = parts[0].dtype, parts[0].shape
     if any((part.dtype, part.shape) != (dtype, shape) for part in parts):
         raise Malformed("the files disagree about its type or shape")
     owners = {item: part for part in parts for item in part.slices}
-    axis, ordered = arrange(shape, [item for part in parts for item in part.slices])
+    try:
+        axis, ordered = arrange(shape, [item for part in parts for item in part.slices])
+    except Incomplete as error:  # see `bundle`
+        return Variable(name, dtype, shape, damage=str(error))
     pieces = tuple(_Record(owners[item], item, size) for item, size in ordered)
-    return Variable(dtype, shape, axis, pieces)
+    return Variable(name, dtype, shape, axis, pieces)

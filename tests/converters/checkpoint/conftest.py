@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
-
-# for `fuzzing`, in any of pytest's import modes
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fuzzing.handmade import message, shape, snappy, table, v1_items
 
-from converters.files.checkpoint import CheckpointError, open_checkpoint
+from converters.files import CheckpointError
+from converters.files.checkpoint import open_checkpoint
 
 
 def read_all(path):

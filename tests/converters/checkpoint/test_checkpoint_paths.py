@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from converters.files.checkpoint import CheckpointError, open_checkpoint
+from converters.files import CheckpointError
+from converters.files.checkpoint import open_checkpoint
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from converters.files.checkpoint import CheckpointError, open_checkpoint
+from converters.files import CheckpointError
+from converters.files.checkpoint import open_checkpoint
 
 FOLDERS = ["slim_v1/v2", "slim_v1/v1", "slim_v1/sharded", "slim_v2/v2", "resnext_cifar"]
 

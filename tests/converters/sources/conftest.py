@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import sys
 
 import pytest
 
 import converters
-from converters.formats import export
-
-# for `fuzzing`, in any of pytest's import modes
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
+from converters import formats
 
 EXPORTS = {
     "net.safetensors": "torch",
@@ -37,10 +32,10 @@ def model_arrays(recorded):
 
 @pytest.fixture(scope="session")
 def exports(recorded, tmp_path_factory):
-    """A folder with what `converters.formats.export` writes of `recorded`."""
+    """A folder with what `converters.formats` writes of `recorded`."""
     folder = tmp_path_factory.mktemp("exports")
     for name, target in EXPORTS.items():
-        export.writer(target, folder / name)(recorded)
+        formats.writer(target, folder / name)(recorded)
     return folder
 
 

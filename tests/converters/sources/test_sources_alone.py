@@ -19,7 +19,7 @@ class Blocked:
 
 BLOCKED = {"tensorflow", "torch", "keras", "tf_keras", "tf_slim", "ml_dtypes", "flax"}
 sys.meta_path.insert(0, Blocked())
-from converters.files import graph_for, open_source
+from converters.files import graph_for, open_weights
 from converters.graphs import graph_facts
 
 found = {}
@@ -27,7 +27,7 @@ for path in sys.argv[1:]:
     if path.endswith(".meta"):
         found[path] = len(graph_facts(graph_for(path)).convs)
         continue
-    file = open_source(path)
+    file = open_weights(path)
     assert sum(array.nbytes for array in file.values()) == file.nbytes
     names = [name for name in file if not name.endswith("num_batches_tracked")]
     found[path] = sum(file[name].nbytes for name in names)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fuzzing.handmade import message
 
-from converters.files import CheckpointError, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_weights
 from converters.graphs import graph_facts
 
 CHECKED = (".npz", ".keras", ".pt")
@@ -55,7 +55,7 @@ def whole(small, tmp_path_factory):
 
 
 def read_all(path):
-    return {name: array.tobytes() for name, array in open_source(path).items()}
+    return {name: array.tobytes() for name, array in open_weights(path).items()}
 
 
 def read_facts(path):
@@ -170,7 +170,7 @@ def graph_file(tmp_path, *nodes):
 
 def test_a_graph_made_by_hand(tmp_path):
     path = graph_file(tmp_path, constant(b"w", (1, 1, 1, 2), (4, bytes(8))), conv())
-    assert open_source(path)["w"].shape == (1, 1, 1, 2)
+    assert open_weights(path)["w"].shape == (1, 1, 1, 2)
     (fact,) = read_facts(path).convs
     assert (fact.weights, fact.window.padding) == ("w", "SAME")
 
@@ -253,4 +253,4 @@ def test_rings_end(tmp_path):
 def test_absurd_text(tmp_path, text, reason):
     (tmp_path / "g.pbtxt").write_bytes(text)
     with pytest.raises(CheckpointError, match=reason):
-        open_source(tmp_path / "g.pbtxt")
+        open_weights(tmp_path / "g.pbtxt")

@@ -1,4 +1,4 @@
-"""HDF5 and .npz dumps, and the files that converters.formats.export writes, read back exactly."""
+"""HDF5 and .npz dumps, and the files that converters.formats writes, read back exactly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from converters.files import CheckpointError, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_weights
 from converters.models.naming import table
 
 # File -> whose names it has, and its format.
@@ -22,7 +22,7 @@ EXPORTED = {
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_exported(exports, recorded, name):
-    found = open_source(exports / name)
+    found = open_weights(exports / name)
     world, format = EXPORTED[name]
     weights = recorded.weights()
     rows = table(recorded.arch)
@@ -48,11 +48,11 @@ def test_keras_names_from_the_configuration(exports, tmp_path):
     with h5py.File(weights, "r+") as file:
         file.visititems(lambda _, item: item.attrs.pop("name", None) and None)
     with pytest.raises(CheckpointError, match="does not tell the name of its layer"):
-        open_source(weights)
+        open_weights(weights)
     with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
         archive.write(weights, "model.weights.h5")
         archive.writestr("config.json", config)
-    old, new = open_source(tmp_path / "old.keras"), open_source(exports / "net.keras")
+    old, new = open_weights(tmp_path / "old.keras"), open_weights(exports / "net.keras")
     assert list(old) == list(new)
     assert all(np.array_equal(old[name], new[name]) for name in new)
 
@@ -64,13 +64,13 @@ def test_torch_states(exports, tmp_path):
     state["bn1.weight"] = state["bn1.weight"].bfloat16()
     for number, saved in enumerate((state, {"model": state, "epoch": 3})):
         torch.save(saved, tmp_path / f"{number}.pt")
-        found = open_source(tmp_path / f"{number}.pt")
+        found = open_weights(tmp_path / f"{number}.pt")
         assert set(found) == set(state)
         assert found["bn1.weight"].tolist() == state["bn1.weight"].tolist()
     for number, saved in enumerate(([1, 2], {"epoch": 3}, torch.nn.Linear(1, 1))):
         torch.save(saved, tmp_path / f"bad{number}.pt")
         with pytest.raises(CheckpointError, match="; save the state_dict|holds no weights"):
-            open_source(tmp_path / f"bad{number}.pt")
+            open_weights(tmp_path / f"bad{number}.pt")
 
 
 def test_metadata(exports, tmp_path):
@@ -78,13 +78,13 @@ def test_metadata(exports, tmp_path):
 
     key = "slim_resnet.arch"
     files = ("net.pt", "net.safetensors", "net.keras")
-    torch_pt, safetensors, keras = (open_source(exports / name).metadata for name in files)
+    torch_pt, safetensors, keras = (open_weights(exports / name).metadata for name in files)
     assert torch_pt[key] == safetensors[key] == keras[key]
     assert keras == torch_pt
     state = {"w": torch.ones(1)}
     for metadata, texts in (({"a": "b", "c": 3}, {"a": "b"}), (None, {}), ([4], {})):
         torch.save({"state_dict": state, "metadata": metadata}, tmp_path / "a.pt")
-        assert open_source(tmp_path / "a.pt").metadata == texts
+        assert open_weights(tmp_path / "a.pt").metadata == texts
 
 
 def test_torch_files_before_1_6(tmp_path):
@@ -95,12 +95,12 @@ def test_torch_files_before_1_6(tmp_path):
     path = tmp_path / "old.bin"
     torch.save({"w": weights}, path, _use_new_zipfile_serialization=False)
     assert not zipfile.is_zipfile(path)
-    assert np.array_equal(open_source(path)["w"], weights.detach())
+    assert np.array_equal(open_weights(path)["w"], weights.detach())
     content = path.read_bytes()
     for size in (1, 40, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:size])
         with pytest.raises(CheckpointError, match="old.bin: it "):
-            open_source(path)
+            open_weights(path)
 
 
 # -- dumps ----------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ WRITERS = [
 def test_dumps(model_arrays, tmp_path, name, write, suffix):
     path = tmp_path / name
     write(path, {key + suffix: array for key, array in model_arrays.items()})
-    found = open_source(path)
+    found = open_weights(path)
     assert found.format == ("npz" if name == "d.npz" else "hdf5")
     assert set(found) == set(model_arrays)
     for key, array in model_arrays.items():
@@ -158,7 +158,7 @@ def test_kinds_of_arrays(tmp_path, name, write):
         "a/none": np.ones((0, 4), np.float32),
     }
     write(tmp_path / name, arrays)
-    found = open_source(tmp_path / name)
+    found = open_weights(tmp_path / name)
     for key, array in arrays.items():
         assert np.array_equal(found[key], array)
         assert found[key].dtype == found.dtype(key) == array.dtype.newbyteorder("=")
@@ -168,4 +168,4 @@ def test_kinds_of_arrays(tmp_path, name, write):
 def test_the_content_decides(exports, tmp_path, name):
     """A zip or HDF5 file is what it holds, whatever its name says."""
     (tmp_path / name).write_bytes((exports / "net.keras").read_bytes())
-    assert open_source(tmp_path / name).format == "keras"
+    assert open_weights(tmp_path / name).format == "keras"

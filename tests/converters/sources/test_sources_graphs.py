@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import converters
-from converters.files import CheckpointError, graph_for, open_source
+from converters.files import CheckpointError, graph_for, open_weights
 from converters.graphs import graph_facts
 
 KINDS = {
@@ -33,7 +33,7 @@ def assert_same(found, expected):
 def test_same_arrays(data, net, kind):
     ckpt = converters.load_checkpoint(data / net / "v2")
     expected = {ckpt.full_name(name): array for name, array in ckpt.stored().items()}
-    found = open_source(data / net / kind)
+    found = open_weights(data / net / kind)
     assert found.format == KINDS[kind]
     assert found.path == str(data / net / kind) or found.format.startswith("tf")
     assert_same(found, expected)
@@ -67,12 +67,12 @@ def test_the_meta_beside_a_checkpoint(data, tmp_path):
 
 
 def test_an_unknown_name_or_step(data):
-    found = open_source(data / "slim_v1/saved_model")
+    found = open_weights(data / "slim_v1/saved_model")
     assert "nothing" not in found
     with pytest.raises(KeyError):
         found["nothing"]
     with pytest.raises(CheckpointError, match="only a folder of checkpoints has steps"):
-        open_source(data / "slim_v1/frozen.pb", step=60)
+        open_weights(data / "slim_v1/frozen.pb", step=60)
 
 
 # -- made by today's TensorFlow -------------------------------------------------------------------
@@ -81,13 +81,13 @@ def test_an_unknown_name_or_step(data):
 @pytest.mark.parametrize("name", ["frozen.pb", "frozen.pbtxt", "saved", "saved/saved_model.pb"])
 def test_a_small_net(small, name):
     arrays, folder = small
-    assert_same(open_source(folder / name), arrays)
+    assert_same(open_weights(folder / name), arrays)
     graph_facts(graph_for(folder / name))
 
 
 def test_text_is_read_as_its_binary_form(small):
     _, folder = small
-    text, binary = (open_source(folder / name) for name in ("frozen.pbtxt", "frozen.pb"))
+    text, binary = (open_weights(folder / name) for name in ("frozen.pbtxt", "frozen.pb"))
     assert set(text) == set(binary)
     one, other = (graph_facts(graph_for(file.path)) for file in (text, binary))
     assert (one.convs, one.pools, one.norms) == (other.convs, other.pools, other.norms)
@@ -106,7 +106,7 @@ def test_a_batch_norm_that_is_not_fused(narrow, tmp_path):
             session, built.as_graph_def(), [net.op.name]
         )
     (tmp_path / "f.pb").write_bytes(frozen.SerializeToString())
-    found = open_source(tmp_path / "f.pb")
+    found = open_weights(tmp_path / "f.pb")
     assert set(found) == set(arrays)
     assert_same(found, arrays)
 
@@ -120,7 +120,7 @@ def test_a_saved_model_that_is_frozen(small, tmp_path):
     definition = graph_pb2.GraphDef.FromString((folder / "frozen.pb").read_bytes())
     saved.meta_graphs.add().graph_def.CopyFrom(definition)
     (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
-    assert_same(open_source(tmp_path), arrays)
+    assert_same(open_weights(tmp_path), arrays)
 
 
 def edited(folder, tmp_path, edit):
@@ -142,7 +142,7 @@ def test_left_out_repetitions(small, tmp_path):
         ones.float_val[:] = [2.5, 1.5]
         nodes["net/conv1/BatchNorm/beta"].attr["value"].tensor.ClearField("tensor_content")
 
-    found = open_source(edited(small[1], tmp_path, edit))
+    found = open_weights(edited(small[1], tmp_path, edit))
     gamma = found["net/conv1/BatchNorm/gamma"]
     assert gamma[0] == 2.5
     assert np.all(gamma[1:] == 1.5)
@@ -159,9 +159,9 @@ def test_folded_batch_norms_are_named(small, tmp_path):
         nodes[name].input[1] = "images"
 
     with pytest.raises(CheckpointError, match=f"{name}' is folded into the convolution .*; freeze"):
-        open_source(edited(small[1], tmp_path, fold))
+        open_weights(edited(small[1], tmp_path, fold))
     with pytest.raises(CheckpointError, match=f"the gamma of its batch norm '{name}' is computed"):
-        open_source(edited(small[1], tmp_path, compute))
+        open_weights(edited(small[1], tmp_path, compute))
 
 
 def test_a_graph_without_weights(small, tmp_path):
@@ -172,9 +172,9 @@ def test_a_graph_without_weights(small, tmp_path):
         tf.train.import_meta_graph(str(folder / "model.meta"))
         (tmp_path / "graph.pb").write_bytes(built.as_graph_def().SerializeToString())
     with pytest.raises(CheckpointError, match="layers read variables, .* give that checkpoint"):
-        open_source(tmp_path / "graph.pb")
+        open_weights(tmp_path / "graph.pb")
     (tmp_path / "empty.pb").write_bytes(b"")
     with pytest.raises(CheckpointError, match="holds no weights"):
-        open_source(tmp_path / "empty.pb")
+        open_weights(tmp_path / "empty.pb")
     with pytest.raises(CheckpointError, match="no convolution"):
         graph_facts(graph_for(tmp_path / "empty.pb"))

@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from converters.files import CheckpointError, open_source
+from converters.files import CheckpointError, open_weights
 
 
 def refuse(path, message):
     with pytest.raises(CheckpointError, match=message) as caught:
-        open_source(path)
+        open_weights(path)
     assert str(caught.value).startswith(str(path))
     assert not re.search(r"\n|\.\.$", str(caught.value))
 
@@ -154,7 +154,7 @@ def test_files_of_nonsense(tmp_path, suffix):
 def test_missing_files(tmp_path):
     for name in ("d.npz", "d.h5", "d.pb", "saved_model.pb", "model.ckpt-1"):
         with pytest.raises(CheckpointError):
-            open_source(tmp_path / name)
+            open_weights(tmp_path / name)
 
 
 def test_parts_that_a_damaged_directory_swallows(tmp_path):
@@ -175,7 +175,7 @@ def test_strings_that_hdf5_would_read_without_end(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("layers/conv2d/vars/0", data=np.ones(3))
         file["layers/conv2d/vars"].attrs["name"] = "conv"
-    assert list(open_source(path)) == ["conv/kernel"]
+    assert list(open_weights(path)) == ["conv/kernel"]
     content = bytearray(path.read_bytes())
     heap = content.index(b"GCOL") + 16
     content[heap : heap + 16] = bytes(16)  # the first object: no index, no size
@@ -189,6 +189,6 @@ def test_damaged_variables_of_a_saved_model(data, tmp_path):
     content = bytearray(values.read_bytes())
     content[1000] ^= 1
     values.write_bytes(content)
-    file = open_source(tmp_path / "saved")
+    file = open_weights(tmp_path / "saved")
     with pytest.raises(CheckpointError, match="do not match their checksum"):
         file.verify()

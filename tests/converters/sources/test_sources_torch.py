@@ -10,7 +10,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from converters.files import CheckpointError, open_source
+from converters.files import CheckpointError, open_weights
 
 
 @pytest.fixture(params=[True, False], ids=["zip", "before 1.6"])
@@ -44,7 +44,7 @@ def test_as_torch_reads_them(save):
     )  # fmt: skip
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     content = {"state_dict": state, "optimizer": optimizer.state_dict(), "epoch": 3, "size": (1, 2)}
-    found = open_source(save({**content, "shape": base.shape, "seed": 1 << 62}))
+    found = open_weights(save({**content, "shape": base.shape, "seed": 1 << 62}))
     assert set(found) == set(state)
     for name, tensor in state.items():
         expected = tensor.detach()
@@ -76,10 +76,10 @@ def test_no_code_is_run(tmp_path):
     for call in (Runs(os.mkdir, str(canary)), Runs(eval, f"open({str(canary)!r}, 'w')")):
         for content in (call, {"state_dict": {"a": call}}):
             with pytest.raises(CheckpointError, match="more than tensors .*; save the state_dict"):
-                open_source(zipped(tmp_path / "net.pt", content))
+                open_weights(zipped(tmp_path / "net.pt", content))
             (tmp_path / "old.pt").write_bytes(pickle.dumps(content, 2))
             with pytest.raises(CheckpointError, match="more than tensors"):
-                open_source(tmp_path / "old.pt")
+                open_weights(tmp_path / "old.pt")
     assert not canary.exists()
 
 
@@ -93,7 +93,7 @@ def tensor(size=4, offset=0, shape=(4,), strides=(1,), key=b"0"):
 
 
 def test_a_tensor_made_by_hand(tmp_path):
-    assert open_source(zipped(tmp_path / "net.pt", tensor()))["a"].tolist() == [0] * 4
+    assert open_weights(zipped(tmp_path / "net.pt", tensor()))["a"].tolist() == [0] * 4
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_tensor_made_by_hand(tmp_path):
 )
 def test_hostile_pickles(tmp_path, content, reason):
     with pytest.raises(CheckpointError, match=reason):
-        dict(open_source(zipped(tmp_path / "net.pt", content)))
+        dict(open_weights(zipped(tmp_path / "net.pt", content)))
 
 
 def test_one_list_made_into_many_dictionaries(tmp_path):
@@ -131,7 +131,7 @@ def test_one_list_made_into_many_dictionaries(tmp_path):
     many = b"ccollections\nOrderedDict\nq\xffh\xfe\x85R" * 500
     content = b"\x80\2](" + pairs + b"q\xfe" + many + b"e."
     with pytest.raises(CheckpointError, match="dictionaries are larger than it is"):
-        open_source(zipped(tmp_path / "net.pt", content))
+        open_weights(zipped(tmp_path / "net.pt", content))
 
 
 def test_big_endian_values_are_refused(tmp_path):
@@ -139,4 +139,4 @@ def test_big_endian_values_are_refused(tmp_path):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("net/byteorder", "big")
     with pytest.raises(CheckpointError, match="not little-endian"):
-        open_source(path)
+        open_weights(path)

@@ -1,0 +1,168 @@
+"""The spine: open -> recognise -> write (hidden) -> prove -> publish.
+
+Each stage takes what the one before gave: `files` a path, `recognise` the file, `formats` the
+network that was recognised in it, `proof` that network and the file that was written. Nothing has
+its name before it is proved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from converters import formats
+from converters.formats.library_files import load_weights
+from converters.models.resume import Recipe
+from converters.proof.proving import Proof, prove
+from converters.proof.report import Report
+from converters.recognise.loading import load_checkpoint
+from converters.recognise.recognised import Recognised
+from slim_resnet.files import atomic_path, check_target
+
+LeftOut = tuple[tuple[str, tuple[str, ...]], ...]
+
+# What of `load_checkpoint`'s keywords other libraries' weights have.
+_OF_WEIGHTS = ("arch", "convention", "scope")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a conversion.
+
+    Attributes:
+        source: what was converted.
+        output: where to.
+        network: the name of the network; "" when it was not recognised.
+        notes: of how the source was read, a sentence each.
+        left_out: (kind, names) of the variables that were not written.
+        reports: of the proof, in float64 first; () where none was wanted.
+        told: what the proof compared with what, in a sentence; "" where none was wanted.
+        error: why nothing was written; "" when it was.
+        seconds: how long it took.
+    """
+
+    source: str
+    output: str
+    network: str = ""
+    notes: tuple[str, ...] = ()
+    left_out: LeftOut = ()
+    reports: tuple[Report, ...] = ()
+    told: str = ""
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def difference(self) -> float | None:
+        """The largest relative difference in float64; None: not verified."""
+        return self.reports[0].max_rel_error if self.reports else None
+
+    def write_report(self, path: str | os.PathLike) -> None:
+        """Writes everything as JSON, whole or not at all."""
+        value = {
+            "source": self.source,
+            "output": None if self.error else self.output,
+            "network": self.network,
+            "error": self.error,
+            "seconds": round(self.seconds, 3),
+            "told": self.told,
+            "notes": self.notes,
+            "left_out": dict(self.left_out),
+            **{report.dtype: report.to_dict() for report in self.reports},
+        }
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+class Unproved(ValueError):
+    """The written file, or the model it was made from, does not compute what the source does."""
+
+
+def convert(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    target: str,
+    *,
+    library: str = "slim",
+    verified: bool = True,
+    recipe: Recipe | None = None,
+    fold: bool = False,
+    report: str | os.PathLike | None = None,
+    opened: Callable[[Recognised, LeftOut], None] = lambda ckpt, left_out: None,
+    progress: Callable[[str], None] = lambda step: None,
+    **network,
+) -> Outcome:
+    """Converts one source; what is not proved is not published.
+
+    Args:
+        source: what `load_checkpoint` takes, or weights of another `library`.
+        output: the file, prefix or folder to write.
+        target: one of `formats.targets()`.
+        library: whose weights the source holds: "slim", or a key of `libraries.LIBRARIES`.
+        verified: whether to prove the conversion before anything is published.
+        recipe: with which the optimizer goes along; None: it does not.
+        fold: whether batch norms go into the convolutions before them.
+        report: a JSON file to write about it, whatever comes of it.
+        opened: called with the checkpoint and what will be left out of it.
+        progress: called with a line for each step.
+        **network: more keywords of `load_checkpoint`.
+
+    Returns:
+        What came of it; its `error` tells of a failed proof.
+
+    Raises:
+        ValueError, OSError, ImportError: the input is bad, the file cannot be written, or a
+            framework is missing. Nothing is written then.
+    """
+    start = time.perf_counter()
+    source, output = os.fspath(source), os.fspath(output)
+    writer = formats.writer(target, output, recipe, fold=fold)
+    if report is not None:
+        check_target(report)
+    ckpt = recognised(source, library, **network)
+    left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
+    opened(ckpt, left_out)
+    proof = Proof((), "")
+    error = ""
+    try:
+        progress(f"writing {output}")
+        with writer.hidden(ckpt) as hidden:
+            if verified:
+                proof = prove(ckpt, writer.format, hidden, progress=progress)
+                _check(proof.reports)
+    except Unproved as failure:
+        error = str(failure)
+    seconds = time.perf_counter() - start
+    outcome = Outcome(
+        source, output, ckpt.name, tuple(ckpt.notes), left_out, proof.reports, proof.told, error,
+        seconds,
+    )  # fmt: skip
+    if report is not None:
+        outcome.write_report(report)
+    return outcome
+
+
+def recognised(source: str, library: str = "slim", **network) -> Recognised:
+    """The checkpoint in a file, whoever's weights it holds.
+
+    Raises:
+        ValueError: as `load_checkpoint` and `library_files.load_weights`.
+    """
+    if library == "slim":
+        return load_checkpoint(source, **network)
+    given = {name: network[name] for name in _OF_WEIGHTS if name in network}
+    return load_weights(source, library, **given)
+
+
+def _check(reports: tuple[Report, ...]) -> None:
+    """Raises Unproved for the first report that did not pass."""
+    for report in reports:
+        first = report.first_divergence
+        if first is not None:
+            raise Unproved(
+                f"verification failed: {first.end_point} is the first end point that differs, by "
+                f"{first.max_rel_error:.1e} at {first.image_size} in {report.dtype}; nothing "
+                "written"
+            )

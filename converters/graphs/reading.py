@@ -1,0 +1,80 @@
+"""From a graph to a `Network`: ends, inference, layers, patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from converters.files.errors import Malformed, blame
+from converters.files.graphdef import Graph, Ref
+from converters.graphs.assembling import Assembly
+from converters.graphs.drafts import Builder, Value, ancestors
+from converters.graphs.ends import Ends, find_ends, text
+from converters.graphs.network import Input, Network
+from converters.graphs.patterns import simplify
+from converters.graphs.raising import Raising
+from converters.graphs.variables import Variables
+
+
+def read_network(
+    graph: Graph, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()
+) -> Network:
+    """The network that a graph computes at inference.
+
+    Args:
+        graph: as `converters.files.graph_for` gives it.
+        inputs: operations that are fed, "NAME" or "NAME:1"; () for the graph's own: the image
+            placeholders, or what an input pipeline hands over.
+        outputs: operations that are wanted, in this order; () for the graph's own.
+
+    Raises:
+        CheckpointError: the graph is damaged, has no such operation, or computes what no layer
+            here does; the operation is named.
+    """
+    with blame(graph.path):
+        ends = find_ends(graph, inputs, outputs)
+        raising = Raising(graph, frozenset(ends.inputs))
+        raised = [raising.raised(ref) for ref in ends.outputs]
+        values = [
+            _named(raising.builder, ref, value)
+            for ref, value in zip(ends.outputs, raised, strict=True)
+        ]
+        simplify(raising.builder, values, raising.rewriting.averages.decay)
+        return _network(graph, ends, raising, values)
+
+
+def _named(builder: Builder, ref: Ref, value: Value) -> Value:
+    """An output under the name that was asked for."""
+    if value.name == text(ref) and not value.static:
+        return value
+    name = builder.unique(f"{ref[0]}_{ref[1]}") if ref[1] else ref[0]
+    return builder.layer(name, "identity", [value], layout=value.layout)
+
+
+def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -> Network:
+    drafts = ancestors(outputs)
+    assembly = Assembly(
+        raising.builder,
+        {name: place for place, name in enumerate(graph.nodes)},
+        says_trainable=graph.meta.trainable is not None,
+        has_variables=Variables(graph).exist,
+    )
+    assembly.add(drafts)
+    read = {id(draft) for draft in drafts}
+    network = Network(
+        path=graph.path,
+        inputs=tuple(
+            Input(value.name, value.known_shape, value.dtype, value.layout)
+            for value in raising.inputs.values()
+            if id(value.draft) in read
+        ),
+        layers=tuple(assembly.layers),
+        outputs=tuple(value.name for value in outputs),
+        parameters=assembly.parameters,
+        notes=tuple(raising.notes),
+        others=tuple(map(text, ends.others)),
+    )
+    try:
+        network.check()
+    except ValueError as error:
+        raise Malformed(f"its network is not consistent: {error}") from error
+    return network

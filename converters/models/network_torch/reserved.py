@@ -1,0 +1,32 @@
+"""The names that a submodule or a parameter cannot have: torch's modules use them.
+
+They are written down so that names can be given without torch; a test compares them with torch's.
+"""
+
+# Attributes of `nn.Module`, of the modules that hold weights here, and of `NetworkModule`.
+_ATTRIBUTES = """
+T_destination _add_modules _add_parameters _add_value _apply _backward_hooks
+_backward_pre_hooks _buffers _call_impl _check_input_dim _compiled_call_impl _conv_forward
+_end_points _forward_hooks _forward_hooks_always_called _forward_hooks_with_kwargs
+_forward_pre_hooks _forward_pre_hooks_with_kwargs _get_backward_hooks _get_backward_pre_hooks
+_get_name _inputs _is_full_backward_hook _load_from_state_dict _load_state_dict_post_hooks
+_load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules _named_members
+_non_persistent_buffers_set _output_padding _parameters _program
+_register_load_state_dict_pre_hook _register_state_dict_hook _replicate_for_data_parallel
+_reversed_padding_repeated_twice _save_to_state_dict _scope _slow_forward _state_dict_hooks
+_state_dict_pre_hooks _version _wrapped_call_impl add_module affine apply bfloat16 bias
+buffers call_super_init children compile cpu cuda dilation double dtype dump_patches
+end_points eps eval extra_repr float forward get_buffer get_extra_state get_parameter
+get_submodule groups half in_channels in_features init inplace input_names ipu kernel_size
+load_state_dict modules momentum mtia named_buffers named_children named_modules
+named_parameters network num_batches_tracked num_features num_parameters out_channels
+out_features output_names output_padding p padding padding_mode parameters
+register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ reset_parameters
+reset_running_stats running_mean running_var set_extra_state set_submodule share_memory
+state_dict stride to to_empty track_running_stats train training transposed type weight xpu
+zero_grad
+"""
+RESERVED = frozenset(_ATTRIBUTES.split())

@@ -1,0 +1,279 @@
+"""From a path to what was recognised in it: names, rules, metadata and the graph have their say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from converters.files import CheckpointError, WeightsFile, open_weights
+from converters.files.graphdef import Graph
+from converters.graphs import GraphFacts, graph_facts, read_network
+from converters.graphs.network import Network
+from converters.recognise.detection import AmbiguousError, Detected, detect
+from converters.recognise.matching import Match
+from converters.recognise.recognised import Recognised
+from converters.recognise.recorded import recorded_arch
+from converters.recognise.rules import apply_rules, read_rules
+from converters.recognise.unread_variables import unread
+from slim_resnet.arch import Arch, assumptions
+from slim_resnet.arch.facts import TOLD
+from slim_resnet.arch.parts import CUSTOM
+
+# Formats that hold weights under another library's names.
+_FOREIGN = {
+    "torch": "torch or torchvision",
+    "safetensors": "torch or torchvision",
+    "keras": "keras",
+}
+
+
+def load_checkpoint(
+    path: str | os.PathLike,
+    *,
+    arch: str | Arch | None = None,
+    scope: str | None = None,
+    convention: str | None = None,
+    step: int | None = None,
+    weights: str = "model",
+    rules: str | os.PathLike | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    ignore: str | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Recognised:
+    """Opens weights and recognises their network; needs no framework.
+
+    Where the graph is at hand (a `.meta` beside the checkpoint, a frozen graph, a SavedModel) it
+    says what the network is: a residual network with its strides, padding, activations and so on,
+    or, where it computes anything else, the whole of it as a `Network`. Without a graph it is a
+    slim ResNet or ResNeXt by the names of its variables, and what those do not tell is what the
+    file says of itself (HDF5 of this project's), or assumed as slim has it.
+
+    Args:
+        path: a TensorFlow 1.x checkpoint: its prefix (`model.ckpt-60`), one of its files, or a
+            folder that holds `checkpoint`; or a frozen graph (`.pb`, `.pbtxt`), a SavedModel, or a
+            dump of slim's variables (`.npz`, HDF5). With `rules`, any file that holds weights.
+        arch: the network it must hold, a name of the registry or an `Arch`; None: found from the
+            variables, whatever their widths. `NAME:FORM` or `NAME:UNIT` chooses where several fit.
+        scope: the network's variable scope; None: found.
+        convention: "slim" or "torchvision"; None: the graph's, or slim's where there is no graph,
+            as weights do not tell. What is given here goes before the graph, with a note.
+        step: which checkpoint of a folder; None: its latest.
+        weights: "model", or "ema" for the moving averages that training kept of them.
+        rules: a file that makes slim's names of the checkpoint's own; see docs/rules.md.
+        inputs: operations of the graph that are fed; (): the graph's own.
+        outputs: operations of the graph that are wanted, in their order; (): the graph's own.
+        ignore: a regular expression of variables inside the network that do not matter. The
+            network is then slim's without them, whatever the graph says.
+        facts: what else variables do not tell, as `slim_resnet.arch.with_facts` takes it. It goes
+            before the graph, with a note.
+
+    Returns:
+        A mapping from variable names to arrays, with `arch`, `network`, `scope`, `num_classes`,
+        `global_step`, `notes` and `assumed` for the user.
+
+    Raises:
+        CheckpointError: it is missing, broken, or of no network that is known, or of several; a
+            variable of the network is not read by it; or its graph has an operation that no layer
+            does.
+        ValueError: `arch`, `convention`, `weights`, `ignore`, a fact or the file of rules makes no
+            sense.
+    """
+    source = open_weights(path, step=step)
+    file = source if rules is None else apply_rules(source, read_rules(rules))
+    if rules is None and file.format in _FOREIGN:
+        raise CheckpointError(
+            f"{file.path}: its weights have another library's names: say --from "
+            f"{_FOREIGN[file.format]} (converters.library_files.load_weights), or write --rules "
+            "for names of your own"
+        )
+    told = ({} if convention is None else {"convention": convention}) | dict(facts or {})
+    asked = bool(told) or isinstance(arch, Arch) or ignore is not None
+    expected = _recorded(file) if arch is None else arch
+    graph = source.graph()
+    found, reason = _detected(file, expected, scope, told)
+    if graph is None or (found and asked and not outputs and not inputs):
+        if found is None:
+            raise reason
+        return _by_names(file, found, weights, ignore, graph)
+    network = read_network(graph, inputs=inputs, outputs=outputs)
+    if found is None:
+        return _whole_graph(source, None, network, graph, weights, [])
+    return _by_graph(source, file, found, network, graph, weights, explicit=bool(outputs))
+
+
+def _recorded(file: WeightsFile) -> Arch | None:
+    """The architecture that an HDF5 file says it holds, None where there is none."""
+    if file.format != "hdf5" or file.origins:
+        return None
+    return recorded_arch(file.path, file.metadata, len(file))
+
+
+def _detected(
+    file: WeightsFile, arch: str | Arch | None, scope: str | None, told: Mapping[str, object]
+) -> tuple[Detected | None, CheckpointError | None]:
+    """The residual network by the names of the variables, or why there is none.
+
+    Raises:
+        AmbiguousError: there are several.
+    """
+    shapes = {name: file.shape(name) for name in file}
+    try:
+        found = detect(shapes, file.path, arch=arch, scope=scope, facts=told)
+    except AmbiguousError:
+        raise
+    except CheckpointError as error:
+        return None, CheckpointError("; ".join([str(error), *file.notes]))
+    return found, None
+
+
+def _by_names(
+    file: WeightsFile, found: Detected, weights: str, ignore: str | None, graph: Graph | None
+) -> Recognised:
+    """The residual network as names and the user say; a graph only gives rise to notes."""
+    notes = [*file.notes, *found.notes]
+    facts = None
+    if graph is not None:
+        try:
+            facts = _facts(file, graph)
+            exact = facts.apply(found.arch, scope=found.scope)
+            notes += _contradictions(facts.path, exact, found.arch)
+        except CheckpointError as error:
+            notes.append(f"the graph was not used, as you said what it computes: {error}")
+    made = Recognised(
+        file,
+        found.arch,
+        found.scope,
+        weights,
+        facts=facts,
+        notes=notes,
+        assumed=[words for _, words in assumptions(found.arch)],
+        ignored=_ignored(file, found.scope, ignore),
+    )
+    _check_unread(made)
+    return made
+
+
+def _by_graph(
+    source: WeightsFile,
+    file: WeightsFile,
+    found: Detected,
+    network: Network,
+    graph: Graph,
+    weights: str,
+    *,
+    explicit: bool,
+) -> Recognised:
+    """The residual network where it is all that the graph computes, else the whole graph.
+
+    `explicit`: the user asked for certain outputs.
+    """
+    notes = list(found.notes)
+    facts, exact, lacking = None, None, ""
+    try:
+        facts = _facts(file, graph)
+        exact = facts.apply(found.arch, scope=found.scope)
+    except CheckpointError as error:
+        lacking = str(error)
+    if exact is not None:
+        names = {origin: name for name, origin in file.origins.items()}
+        match = Match(exact, network, found.scope, names)
+        lacking = match.lacking()
+        if explicit and not lacking:
+            others = [value for value in network.outputs if not match.is_output(value)]
+            lacking = f"you asked for {', '.join(others)}" if others else ""
+        if not lacking:
+            return Recognised(
+                file, exact, found.scope, weights, graph=graph, facts=facts, match=match,
+                notes=[*file.notes, *notes], source=source,
+            )  # fmt: skip
+    notes.append(f"the whole graph is taken, not {found.arch.name} alone: {lacking}")
+    return _whole_graph(source, exact, network, graph, weights, notes, found.scope, facts)
+
+
+def _whole_graph(
+    file: WeightsFile,
+    backbone: Arch | None,
+    network: Network,
+    graph: Graph,
+    weights: str,
+    notes: Sequence[str],
+    scope: str = "",
+    facts: GraphFacts | None = None,
+) -> Recognised:
+    return Recognised(
+        file,
+        backbone,
+        scope,
+        weights,
+        network=network,
+        graph=graph,
+        facts=facts,
+        notes=[*file.notes, *notes, *network.notes],
+    )
+
+
+def _facts(file: WeightsFile, graph: Graph) -> GraphFacts:
+    """What a graph says of a residual network and of its training, under slim's names."""
+    names = {origin: name for name, origin in file.origins.items()}
+    return graph_facts(graph).renamed(lambda name: names.get(name, name))
+
+
+def _ignored(file: WeightsFile, scope: str, ignore: str | None) -> tuple[str, ...]:
+    """The variables below the scope that the user's expression fits."""
+    if ignore is None:
+        return ()
+    try:
+        pattern = re.compile(ignore)
+    except re.error as error:
+        raise ValueError(f"--ignore {ignore!r} is no regular expression: {error}") from error
+    return tuple(name for name in file if pattern.search(name))
+
+
+def _check_unread(found: Recognised) -> None:
+    """Raises CheckpointError for a variable inside the network that no layer of it reads."""
+    prefix = found.full_name("")
+    shapes = {
+        name[len(prefix) :]: found.file.shape(name) for name in found if name.startswith(prefix)
+    }
+    inside = {
+        name: look
+        for name, look in unread(found.arch, shapes).items()
+        if prefix + name not in found.ignored
+    }
+    if not inside:
+        return
+    first, look = next(iter(inside.items()))
+    more = f" and {len(inside) - 1} more" if len(inside) > 1 else ""
+    raise CheckpointError(
+        f"{found.path}: no layer of {found.arch.name} reads {prefix}{first} ({look}){more}, so it "
+        "is not all of this network: give the graph (its .meta, beside the checkpoint), or, if you "
+        "know that they do not matter, name them with --ignore REGEX"
+    )
+
+
+# Facts that a convention stands for: named one by one where the conventions do not tell them.
+_OF_CONVENTION = ("stride_unit", "stride_conv", "root_pool")
+
+
+def _contradictions(path: str, graph: Arch, asked: Arch) -> list[str]:
+    """What two networks of the same weights compute in different ways, as notes."""
+    moved = asked.replace(stride_unit=graph.stride_unit)  # the strides go with their unit
+    fields = {
+        "convention": (graph.convention, asked.convention),
+        "strides": ([s.stride for s in graph.stages], [s.stride for s in moved.stages]),
+        "unit rates": ([s.unit_rates for s in graph.stages], [s.unit_rates for s in asked.stages]),
+    }
+    known = [name for name in TOLD if name in asked.__dataclass_fields__]
+    if CUSTOM not in fields["convention"]:
+        known = [name for name in known if name not in _OF_CONVENTION]
+    for name in known:
+        words = name.replace("batch_norm_", "batch norm ")
+        fields[words] = (getattr(graph, name), getattr(asked, name))
+    fields.pop("batch norm decay", None)  # of training alone
+    return [
+        f"{path}: the graph has {field} {theirs}, but {ours} was asked for and is taken"
+        for field, (theirs, ours) in fields.items()
+        if theirs != ours
+    ]
