@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rich import box
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from converters.proof.report import Comparison
 from converters.recognise.recognised import WEIGHTS
+from slim_resnet.arch.facts import TOLD
 from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
 
@@ -63,9 +64,9 @@ def table(title: str, *columns: str, text: tuple[str, ...] = ()) -> Table:
 
 
 def report_table(reports) -> Table:
-    """One row for each run of `converters.verify`: target, dtype, size, the worst end point."""
+    """One row for each target, dtype and image size: the worst end point."""
     made = table(
-        "Against the slim graph: largest difference over largest value, at the worst end point",
+        "Largest difference over largest value, at the worst end point",
         "target", "dtype", "image", "end points", "difference", "bound", "", "worst at",
         text=("dtype", "", "worst at"),
     )  # fmt: skip
@@ -127,11 +128,48 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules", metavar="FILE.toml", help="slim's names for names of your own: docs/rules.md"
     )
+    graph = parser.add_argument_group("where the graph is at hand (.meta, frozen, SavedModel)")
+    graph.add_argument("--inputs", metavar="OP,...", help="operations to feed; default: found")
+    graph.add_argument("--outputs", metavar="OP,...", help="operations wanted; default: found")
+    bare = parser.add_argument_group("where nothing but variables tells")
+    bare.add_argument(
+        "--network",
+        action="append",
+        metavar="FACT=VALUE",
+        help=f"what variables do not tell of the network; facts: {', '.join(TOLD)}",
+    )
+    bare.add_argument(
+        "--ignore",
+        metavar="REGEX",
+        help="variables inside the network that do not matter; the result is slim's without them",
+    )
 
 
-_NETWORK = ("arch", "scope", "convention", "step", "weights", "rules")
+_NETWORK = ("arch", "scope", "convention", "step", "weights", "rules", "ignore")
 
 
 def network(args: argparse.Namespace) -> dict:
-    """What `checkpoint_arguments` parsed, as keywords of `converters.load_checkpoint`."""
-    return {name: getattr(args, name) for name in _NETWORK}
+    """What `checkpoint_arguments` parsed, as keywords of `converters.load_checkpoint`.
+
+    Raises:
+        ValueError: a fact has no value, or is told twice.
+    """
+    found = {name: getattr(args, name) for name in _NETWORK}
+    ends = {name: operations(getattr(args, name)) for name in ("inputs", "outputs")}
+    return {**found, **ends, "facts": facts(args.network or ())}
+
+
+def operations(text: str | None) -> tuple[str, ...]:
+    """Names of operations, separated by commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def facts(told: Iterable[str]) -> dict[str, str] | None:
+    """FACT=VALUE, each, as a table; None for none."""
+    found: dict[str, str] = {}
+    for text in told:
+        name, equals, value = text.partition("=")
+        if not equals or name in found:
+            raise ValueError(f"--network {text}: give each fact once, as FACT=VALUE")
+        found[name.strip()] = value.strip()
+    return found or None

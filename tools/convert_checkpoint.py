@@ -29,7 +29,15 @@ from converters.models.resume import Recipe
 _REMEDIES = {"optimizer slots": "--optimizer", "moving averages": "--weights ema"}
 _RECIPE = ("learning_rate", "momentum", "weight_decay")
 # What chooses among a TensorFlow checkpoint's contents, and its default.
-_SLIM_ONLY = {"rules": None, "step": None, "weights": "model"}
+_SLIM_ONLY = {
+    "rules": None,
+    "step": None,
+    "weights": "model",
+    "inputs": None,
+    "outputs": None,
+    "network": None,
+    "ignore": None,
+}
 
 
 def parse() -> argparse.Namespace:
@@ -129,7 +137,7 @@ def network_of(args: argparse.Namespace) -> dict:
 
 def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> int:
     def opened(ckpt, left_out) -> None:
-        say(f"{ckpt.path}: {ckpt.arch.describe()} ({ckpt.arch.name})")
+        say(f"{ckpt.path}: {ckpt.describe()} ({ckpt.name})")
         for note in ckpt.notes:
             say(f"note: {note}")
         if left_out:
@@ -151,6 +159,8 @@ def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> i
         say(outcome.error)
         return 1
     say(f"wrote {job.output} ({'verified' if settings.verified else 'not verified'})")
+    if outcome.told:
+        say(outcome.told)
     return 0
 
 
@@ -193,7 +203,7 @@ def progress_bar() -> Progress:
 def summarize(outcomes: list[Outcome]) -> None:
     """A table, what was left out of the files, and why the others are not there."""
     table = _cli.table(
-        "Difference: the largest over the largest value, in float64 against the slim graph",
+        "Difference: the largest over the largest value, in float64 where that was compared",
         "source", "network", "file", "difference", "seconds", "",
         text=("network", "file", ""),
     )  # fmt: skip

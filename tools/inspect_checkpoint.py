@@ -7,6 +7,7 @@ Exit code: 0 recognised, 1 not recognised, 2 not a checkpoint.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping
 
 import _cli
@@ -15,13 +16,18 @@ from rich.table import Table
 
 import converters
 from converters.files import open_weights
-from converters.recognise import assumptions as metadata
+from converters.files.metadata_keys import ARCH_KEY
+from converters.graphs.network import Network
+from converters.recognise import assumptions
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     _cli.checkpoint_arguments(parser)
     parser.add_argument("--variables", action="store_true", help="list every variable")
+    parser.add_argument(
+        "--layers", action="store_true", help="list every layer of the graph, where there is one"
+    )
     return parser.parse_args()
 
 
@@ -47,7 +53,10 @@ def main() -> int:
     except converters.CheckpointError as error:
         out.print(f"not recognised: {error}", markup=False)
         return 1
-    out.print(table("", rows(ckpt, args.convention)))
+    out.print(table("", rows(ckpt, args)))
+    network = ckpt.network or (ckpt.match and ckpt.match.network)
+    if args.layers and network:
+        out.print(layers(network))
     for note in ckpt.notes:
         out.print(f"note: {note}", markup=False)
     return 0
@@ -62,31 +71,73 @@ def table(title: str, values: Mapping[str, str]) -> Table:
     return made
 
 
-def rows(ckpt: converters.Recognised, convention: str | None) -> dict[str, str]:
+def rows(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[str, str]:
+    what = of_a_graph(ckpt) if ckpt.network is not None else of_an_arch(ckpt, args)
+    return {
+        **what,
+        **{
+            key.replace("_", " "): f"{fact.value} ({fact.source})"
+            for key, fact in assumptions.training_facts(ckpt).items()
+        },
+        "global step": str(ckpt.global_step),
+        "the network's variables": str(len(ckpt.model_variables)),
+        **{kind: listed(names) for kind, names in ckpt.left_out()},
+    }
+
+
+def of_an_arch(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[str, str]:
     arch = ckpt.arch
-    if convention:
+    if args.convention or args.network:
         source = "as you said"
     elif ckpt.facts:
         source = "the graph's"
-    elif metadata.ARCH_KEY in ckpt.file.metadata:
+    elif ARCH_KEY in ckpt.file.metadata:
         source = "the file's"
     else:
-        source = "assumed: weights do not tell, see --convention"
+        source = "assumed: weights do not tell, see --convention and --network"
     return {
         "recognised as": f"{arch.name}: {arch.describe()}",
         "scope": repr(ckpt.scope),
         "form": arch.form,
-        "classes": metadata.describe_classes(ckpt.num_classes),
+        "classes": assumptions.describe_classes(ckpt.num_classes),
         "convention": f"{arch.convention} ({source})",
-        **{
-            key.replace("_", " "): f"{fact.value} ({fact.source})"
-            for key, fact in metadata.training_facts(ckpt).items()
-        },
+        **({"assumed": ", ".join(ckpt.assumed)} if ckpt.assumed else {}),
         "trainable parameters": f"{arch.num_parameters:,}",
-        "global step": str(ckpt.global_step),
-        "the network's variables": str(len(arch.variables)),
-        **{kind: listed(names) for kind, names in ckpt.left_out()},
     }
+
+
+def of_a_graph(ckpt: converters.Recognised) -> dict[str, str]:
+    network = ckpt.network
+    kinds = Counter(layer.kind for layer in network.layers if not layer.is_shape)
+    return {
+        "recognised as": f"the network of {network.path}",
+        **({"backbone": f"{ckpt.arch.describe()}, scope {ckpt.scope!r}"} if ckpt.arch else {}),
+        "inputs": ", ".join(f"{each.name} {shape(each.shape)}" for each in network.inputs),
+        "outputs": ", ".join(
+            f"{name} {shape(shape_of(network, name))}" for name in network.outputs
+        ),
+        **({"others to ask for": listed(list(network.others), 8)} if network.others else {}),
+        "layers": ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
+    }
+
+
+def shape(sizes: tuple[int | None, ...] | None) -> str:
+    return "" if sizes is None else f"[{', '.join('?' if s is None else str(s) for s in sizes)}]"
+
+
+def shape_of(network: Network, value: str) -> tuple[int | None, ...] | None:
+    layer = network.layer(value)
+    return layer.shape if layer else None
+
+
+def layers(network: Network) -> Table:
+    """Every layer in order: its operation, what it computes, of what, into which shape."""
+    made = _cli.table("", "operation", "kind", "reads", "shape", text=("kind", "reads", "shape"))
+    for layer in network.layers:
+        if not layer.is_shape:
+            cells = (layer.name, layer.kind, ", ".join(layer.inputs), shape(layer.shape))
+            made.add_row(*map(escape, cells))
+    return made
 
 
 def listed(names: list[str], limit: int = 3) -> str:
