@@ -1,0 +1,222 @@
+"""A proof: the reference and its sides run side by side, then are compared."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from converters.graphs.network import Input
+from converters.proof.comparison import TOLERANCE, Comparison, compare, errors
+from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, Batch, Size, batches
+from converters.proof.plan import GraphRunError
+from converters.proof.report import Proof, Report
+from converters.proof.sides import Reference, Side, Values
+
+Progress = Callable[[str], None]
+
+# In a network that amplifies rounding, a side may be so many times as far from the reference as
+# TensorFlow's own float32 is: float32 itself, and float64 with its smaller steps.
+_AMPLIFICATION = {"float32": 4.0, "float64": 4.0 * 2.0**-29}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is proved.
+
+    Attributes:
+        source: what the user calls the checkpoint.
+        network: what it holds, in words.
+        inputs: what is fed.
+        outputs: the values that a written file gives, by the reference's names.
+        assumptions: what the reference takes for granted.
+        not_run: why the written file is not among the sides; None: it is, or there is none.
+    """
+
+    source: str
+    network: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+    not_run: str | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the reference and the sides computed, by image size."""
+
+    expected: dict[Size, Values]
+    actual: tuple[dict[Size, Values], ...]
+    notes: tuple[str, ...]
+    tolerances: Mapping[str, float]
+
+
+def prove(
+    subject: Subject,
+    reference: Reference,
+    sides: Sequence[Side],
+    *,
+    image_sizes: Iterable[Size] = IMAGE_SIZES,
+    batch_size: int = 2,
+    seed: int = 0,
+    progress: Progress = lambda step: None,
+) -> Proof:
+    """Runs a reference in float64 and compares every side with it.
+
+    A side in float64 is compared at every value that both have. One in float32 is a written file,
+    and is compared at the outputs.
+
+    Args:
+        subject: what is proved.
+        reference: runs the user's graph, or slim's network.
+        sides: at least one; float64 first.
+        image_sizes: (height, width) in pixels, where the graph leaves them free.
+        batch_size: images at a time, where it is free.
+        seed: of the images.
+        progress: called with a line for each step.
+
+    Raises:
+        CheckpointError: the reference or a side cannot be run; the message says why.
+        ProcessLostError: a process was killed, as when memory runs out.
+        MissingFrameworkError: a framework that is needed is not installed.
+    """
+    names = ", ".join(f"{side.target} in {side.dtype}" for side in sides)
+    progress(f"running {reference.name}, and {names}")
+    options = {"batch_size": batch_size, "seed": seed}
+    fed = batches(subject.inputs, image_sizes, **options)
+    notes: list[str] = []
+    try:
+        found = _run(reference, sides, fed)
+    except GraphRunError as error:
+        fed = _possible(reference, fed, batches(subject.inputs, FIXED_SIZES, **options), error)
+        sizes = " and ".join(f"{height}x{width}" for height, width in fed)
+        notes.append(f"the graph cannot be run on images of any size: compared at {sizes}")
+        found = _run(reference, sides, fed)
+    reports = _reports(subject, reference, sides, found)
+    if not all(report.passed for report in reports):
+        reports, said = _by_own_rounding(reference, reports, found, fed)
+        notes += said
+    return Proof(
+        reference=reference.name,
+        outputs=subject.outputs,
+        reports=tuple(reports),
+        assumptions=subject.assumptions,
+        notes=(*found.notes, *notes),
+        not_run=subject.not_run,
+    )
+
+
+def _run(reference: Reference, sides: Sequence[Side], fed: Mapping[Size, Batch]) -> _Found:
+    with contextlib.ExitStack() as stack:
+        base = stack.enter_context(reference.start("float64"))
+        runs = [stack.enter_context(side.start()) for side in sides]
+        for run in runs:
+            run.run(list(fed.values()))
+        base.run(list(fed.values()))
+        expected = _by_size(fed, base.result())
+        actual = [
+            {size: _renamed(values, side) for size, values in _by_size(fed, run.result()).items()}
+            for side, run in zip(sides, runs, strict=True)
+        ]
+        return _Found(expected, tuple(actual), base.notes, base.tolerances)
+
+
+def _by_size(fed: Mapping[Size, Batch], values: Sequence[Values]) -> dict[Size, Values]:
+    return dict(zip(fed, values, strict=True))
+
+
+def _renamed(values: Values, side: Side) -> Values:
+    return {side.renamed.get(name, name): value for name, value in values.items()}
+
+
+def _possible(
+    reference: Reference,
+    wanted: Mapping[Size, Batch],
+    fixed: Mapping[Size, Batch],
+    error: GraphRunError,
+) -> dict[Size, Batch]:
+    """The batches on which the graph runs: of the wanted ones, else the first of the fixed ones.
+
+    Raises:
+        GraphRunError: there is none.
+    """
+    with reference.start("float64") as base:
+        found = {size: batch for size, batch in wanted.items() if _runs(base, batch)}
+        if found:
+            return found
+        for size, batch in fixed.items():
+            if _runs(base, batch):
+                return {size: batch}
+    raise GraphRunError(f"{error}; name the size of its images (--image-size)")
+
+
+def _runs(base, batch: Batch) -> bool:
+    base.run([batch])
+    try:
+        base.result()
+    except GraphRunError:
+        return False
+    return True
+
+
+def _reports(
+    subject: Subject, reference: Reference, sides: Sequence[Side], found: _Found
+) -> list[Report]:
+    """A report for each type of numbers, float64 first."""
+    compared: dict[str, list[Comparison]] = {}
+    for side, actual in zip(sides, found.actual, strict=True):
+        is_exact = side.dtype == "float64"
+        for size, expected in found.expected.items():
+            compared.setdefault(side.dtype, []).extend(
+                compare(
+                    side.target,
+                    size,
+                    expected,
+                    actual[size],
+                    side.dtype,
+                    found.tolerances if is_exact else None,
+                    None if is_exact else subject.outputs,
+                )
+            )
+    return [
+        Report(
+            source=subject.source,
+            network=subject.network,
+            reference=reference.name,
+            dtype=dtype,
+            tolerance=TOLERANCE[dtype],
+            comparisons=tuple(comparisons),
+        )
+        for dtype, comparisons in compared.items()
+    ]
+
+
+def _by_own_rounding(
+    reference: Reference, reports: list[Report], found: _Found, fed: Mapping[Size, Batch]
+) -> tuple[list[Report], list[str]]:
+    """Measures what is beyond its tolerance by how far TensorFlow's own float32 is off.
+
+    Returns:
+        The reports, with wider tolerances where that is beyond its tolerance, too; and sentences
+        that say so.
+    """
+    with reference.start("float32") as base:
+        base.run(list(fed.values()))
+        rounded = _by_size(fed, base.result())
+    notes: dict[str, None] = {}
+
+    def measured(comparison: Comparison, report: Report) -> Comparison:
+        size, name = comparison.image_size, comparison.end_point
+        if comparison.max_rel_error <= report.allowed(comparison):
+            return comparison
+        _, own = errors(found.expected[size][name], rounded[size][name], "float32")
+        if not own > TOLERANCE["float32"]:
+            return comparison
+        notes[f"rounding is amplified: TensorFlow's own float32 is {own:.0e} off at {name}"] = None
+        wider = max(report.allowed(comparison), _AMPLIFICATION[report.dtype] * own)
+        return replace(comparison, tolerance=wider)
+
+    return [
+        replace(report, comparisons=tuple(measured(c, report) for c in report.comparisons))
+        for report in reports
+    ], list(notes)
