@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from converters import formats
 from converters.formats.library_files import load_weights
 from converters.models.resume import Recipe
-from converters.proof.proving import Proof, prove
-from converters.proof.report import Report
+from converters.proof.conversions import prove_written
+from converters.proof.report import Proof, Report
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_path, check_target
@@ -38,8 +38,7 @@ class Outcome:
         network: the name of the network; "" when it was not recognised.
         notes: of how the source was read, a sentence each.
         left_out: (kind, names) of the variables that were not written.
-        reports: of the proof, in float64 first; () where none was wanted.
-        told: what the proof compared with what, in a sentence; "" where none was wanted.
+        proof: what was compared with what; None where none was wanted.
         error: why nothing was written; "" when it was.
         seconds: how long it took.
     """
@@ -49,14 +48,18 @@ class Outcome:
     network: str = ""
     notes: tuple[str, ...] = ()
     left_out: LeftOut = ()
-    reports: tuple[Report, ...] = ()
-    told: str = ""
+    proof: Proof | None = None
     error: str = ""
     seconds: float = 0.0
 
     @property
+    def reports(self) -> tuple[Report, ...]:
+        """Those of the proof, in float64 first."""
+        return self.proof.reports if self.proof else ()
+
+    @property
     def difference(self) -> float | None:
-        """The largest relative difference in float64; None: not verified."""
+        """The largest relative difference, in float64 where that was compared; None: not proved."""
         return self.reports[0].max_rel_error if self.reports else None
 
     def write_report(self, path: str | os.PathLike) -> None:
@@ -67,10 +70,9 @@ class Outcome:
             "network": self.network,
             "error": self.error,
             "seconds": round(self.seconds, 3),
-            "told": self.told,
             "notes": self.notes,
             "left_out": dict(self.left_out),
-            **{report.dtype: report.to_dict() for report in self.reports},
+            **(self.proof.to_dict() if self.proof else {}),
         }
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
@@ -124,21 +126,19 @@ def convert(
     ckpt = recognised(source, library, **network)
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
-    proof = Proof((), "")
+    proof: Proof | None = None
     error = ""
     try:
         progress(f"writing {output}")
         with writer.hidden(ckpt) as hidden:
             if verified:
-                proof = prove(ckpt, writer.format, hidden, progress=progress)
-                _check(proof.reports)
+                proof = prove_written(ckpt, writer.format, hidden, progress=progress)
+                if not proof.passed:
+                    raise Unproved(f"verification failed: {proof.sentence()}; nothing written")
     except Unproved as failure:
         error = str(failure)
     seconds = time.perf_counter() - start
-    outcome = Outcome(
-        source, output, ckpt.name, tuple(ckpt.notes), left_out, proof.reports, proof.told, error,
-        seconds,
-    )  # fmt: skip
+    outcome = Outcome(source, output, ckpt.name, tuple(ckpt.notes), left_out, proof, error, seconds)
     if report is not None:
         outcome.write_report(report)
     return outcome
@@ -154,15 +154,3 @@ def recognised(source: str, library: str = "slim", **network) -> Recognised:
         return load_checkpoint(source, **network)
     given = {name: network[name] for name in _OF_WEIGHTS if name in network}
     return load_weights(source, library, **given)
-
-
-def _check(reports: tuple[Report, ...]) -> None:
-    """Raises Unproved for the first report that did not pass."""
-    for report in reports:
-        first = report.first_divergence
-        if first is not None:
-            raise Unproved(
-                f"verification failed: {first.end_point} is the first end point that differs, by "
-                f"{first.max_rel_error:.1e} at {first.image_size} in {report.dtype}; nothing "
-                "written"
-            )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from converters.proof.report import Comparison
+from converters.proof.comparison import Comparison
 from converters.recognise.recognised import WEIGHTS
 from slim_resnet.arch.facts import TOLD
 from slim_resnet.arch.parts import CONVENTIONS

@@ -159,8 +159,10 @@ def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> i
         say(outcome.error)
         return 1
     say(f"wrote {job.output} ({'verified' if settings.verified else 'not verified'})")
-    if outcome.told:
-        say(outcome.told)
+    if outcome.proof:
+        for note in outcome.proof.notes:
+            say(f"note: {note}")
+        say(outcome.proof.sentence())
     return 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import converters
 from converters import formats
-from converters.proof.report import TOLERANCE
+from converters.proof.comparison import TOLERANCE
 from converters.proof.verification import slim_end_points
 
 

@@ -63,7 +63,8 @@ SAVED_MODEL_NAMES = ("saved_model.pb", "saved_model.pbtxt")
 
 def _content(path: str, message: str) -> Buffer:
     data = mapped(path)
-    return serialize(data, message) if path.endswith(_TEXT) else data
+    is_text = path.endswith(_TEXT) or bytes(data[:1]).isalpha()  # no binary one begins so
+    return serialize(data, message) if is_text else data
 
 
 def _graph_of(path: str, meta: Message) -> Graph:

@@ -13,7 +13,7 @@ from converters.recognise.forms import split
 from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
-from slim_resnet.arch.parts import CUSTOM
+from slim_resnet.arch.parts import CUSTOM, nominal_epsilon
 
 State = Mapping[str, np.ndarray]
 
@@ -158,7 +158,11 @@ def model_name(arch: Arch, library: str) -> str | None:
     for name, model in LIBRARIES[library].models.items():
         known = arch_lib.get(name, convention=arch.convention)
         same = arch.grouped.replace(
-            name=name, num_classes=known.num_classes, batch_norm_decay=known.batch_norm_decay
+            name=name,
+            num_classes=known.num_classes,
+            batch_norm_decay=known.batch_norm_decay,
+            # The clamp moves outputs by less than float32 can tell.
+            batch_norm_epsilon=nominal_epsilon(arch.batch_norm_epsilon, known.batch_norm_epsilon),
         )
         if same == known:
             return model

@@ -97,7 +97,7 @@ class GraphFacts:
             for norm in self.norms
             if any(name.startswith(facts.prefix) for name in norm.variables)
         ]
-        epsilons = {norm.nominal_epsilon(like.batch_norm_epsilon): norm for norm in norms}
+        epsilons = {norm.epsilon: norm for norm in norms}
         if len(epsilons) > 1:
             told = " and ".join(f"{norm.op} {epsilon}" for epsilon, norm in epsilons.items())
             raise facts.error(f"its batch norms have several epsilons: {told}")

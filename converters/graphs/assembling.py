@@ -120,5 +120,5 @@ def _is_whole(draft: Draft) -> bool:
     return draft.is_whole
 
 
-def _compute(value: Value) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    return lambda arrays: evaluate(value, arrays)
+def _compute(value: Value) -> Callable[..., np.ndarray]:
+    return lambda arrays, double=False: evaluate(value, arrays, double)

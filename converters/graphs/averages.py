@@ -26,6 +26,9 @@ _ASSIGNMENTS = {
 _ADD, _MUL, _DIV = ("Add", "AddV2"), ("Mul",), ("RealDiv", "Div")
 # What stays the same statistic: its axes of size 1, its type.
 _SAME = frozenset(("Squeeze", "Reshape", "ExpandDims", "Cast"))
+_OF_SIZES = frozenset(
+    ("Cast", "RealDiv", "Div", "Sub", "Add", "AddV2", "Maximum", "Prod", "StridedSlice", "Mul")
+)
 _TRAINS = re.compile(r"(Resource)?(Sparse)?Apply.*|.*Grad(V\d)?|.*BackpropFilter(V\d)?")
 _MAX_CHAIN = 32
 _DIGITS = 12  # of a decay: 1 - 0.1 is 0.9
@@ -103,8 +106,9 @@ class MovingAverages:
         found = self._averages.get(self.statistic(ref), {})
         if len(found) > 1:
             raise Malformed(
-                f"several moving averages follow the statistic {ref[0]!r}: {', '.join(found)}",
-                "give the graph of an evaluation or a frozen one",
+                f"several moving averages follow the statistic {ref[0]!r}, {' and '.join(found)}: "
+                "batch renormalization is not converted",
+                "give the graph of an evaluation, or a frozen one",
             )
         return next(iter(found), None)
 
@@ -117,19 +121,33 @@ class MovingAverages:
         for _ in range(_MAX_CHAIN):
             ref = self._training.resolve(ref)
             node = self._training.node(ref[0])
-            if node.op not in _SAME and not (node.op in _MUL and self._factor(node) is not None):
+            source = self._corrected(node) if node.op in _MUL else None
+            if source is None and node.op in _SAME and node.operands:
+                source = node.operands[0]
+            if source is None:
                 return ref
-            scaled = self._factor(node) if node.op in _MUL else None
-            ref = scaled[0] if scaled else node.operands[0]
+            ref = source
         return ref
 
-    def _factor(self, node: Node) -> tuple[Ref, float] | None:
-        """What a fused batch norm's variance is multiplied by: the unbiased one, or not."""
+    def _corrected(self, node: Node) -> Ref | None:
+        """The variance of a fused batch norm that n / (n - 1), or the reverse, corrects."""
         for value, factor in self._orders(node):
-            number = self._training.scalar(factor)
-            if number is not None and self._is_fused(value):
-                return value, float(number)
+            if self._is_fused(value) and self._is_of_sizes(factor):
+                return value
         return None
+
+    def _is_of_sizes(self, ref: Ref) -> bool:
+        """Whether a tensor depends on constants and on the sizes of others alone."""
+        stack, seen = [self._training.resolve(ref)], set()
+        while stack and len(seen) < _MAX_CHAIN:
+            node = self._training.node(stack.pop()[0])
+            if node.name in seen or node.op in ("Const", "Size", "Shape"):
+                continue
+            if node.op not in _OF_SIZES:
+                return False
+            seen.add(node.name)
+            stack.extend(map(self._training.resolve, node.operands))
+        return not stack
 
     def _is_fused(self, ref: Ref) -> bool:
         ref = self._training.resolve(ref)

@@ -167,24 +167,41 @@ def _elements(draft: Draft, index: int) -> np.ndarray | None:
     return result if result.size <= _MAX_KNOWN else None
 
 
-def evaluate(value: Value, arrays: Arrays) -> np.ndarray:
+def evaluate(value: Value, arrays: Arrays, double: bool = False) -> np.ndarray:
     """The array of a static value.
 
     Args:
         value: whose array is wanted.
         arrays: the variables' arrays by name.
+        double: in float64; see `Parameter.compute`.
     """
     done: dict[int, list[np.ndarray]] = {}
     for draft in ancestors([value]):
         if draft.read is not None:
-            done[id(draft)] = [np.asarray(draft.read(arrays))]
+            done[id(draft)] = [_read(draft, arrays, double)]
             continue
         inputs = [done[id(each.draft)][each.index] for each in draft.inputs]
         try:
-            done[id(draft)] = folding.compute(draft.kind, inputs, draft.options)
+            done[id(draft)] = folding.compute(draft.kind, inputs, _options(draft, double))
         except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
             raise Malformed(f"its operation {draft.name!r} cannot be computed: {error}") from error
     return done[id(value.draft)][value.index]
+
+
+def _read(draft: Draft, arrays: Arrays, double: bool) -> np.ndarray:
+    """The array of a leaf; in float64 a constant of one number is the decimal that was written."""
+    array = np.asarray(draft.read(arrays))
+    if not double or array.dtype.kind != "f":
+        return array
+    if draft.kind == CONSTANT and array.size == 1:
+        return np.full(array.shape, float(str(array.flat[0])))
+    return array.astype(np.float64)
+
+
+def _options(draft: Draft, double: bool) -> Mapping:
+    """The options of a layer; in float64 it casts to no type of less digits."""
+    is_cast = draft.kind == "cast" and str(draft.options["dtype"]).startswith("float")
+    return {"dtype": "float64"} if double and is_cast else draft.options
 
 
 def ancestors(values: Iterable[Value]) -> list[Draft]:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slim_resnet.arch.parts import Activation
+from slim_resnet.arch.parts import Activation, nominal_epsilon
 
 Pair = tuple[int, int]  # height, width
-
-# TensorFlow's fused batch norm takes this for any smaller epsilon (a demand of cuDNN's), so a graph
-# that says 1.001e-5 may mean 1e-5, which is slim's.
-CLAMPED_EPSILON = 1.001e-5
-_NOMINAL_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
@@ -139,9 +134,7 @@ class NormFact:
 
     def nominal_epsilon(self, expected: float) -> float:
         """The epsilon that was asked for; `expected` if that is one the clamp would hide."""
-        if self.epsilon != CLAMPED_EPSILON:
-            return self.epsilon
-        return expected if expected <= CLAMPED_EPSILON else _NOMINAL_EPSILON
+        return nominal_epsilon(self.epsilon, expected)
 
 
 @dataclass(frozen=True)

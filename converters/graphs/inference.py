@@ -123,6 +123,9 @@ class Inference:
             if node.op in FAKE_QUANTIZATION:
                 self.passed[node.name] = node
             return node.operands[index]
+        if node.op == "PlaceholderWithDefault" and node.operands and self.flag(node) is None:
+            default = node.operands[0]
+            return None if self.node(self.resolve(default)[0]).op == "Const" else default
         if node.op in MERGES and ref[1] == 0:
             return self._live(node)
         if node.op in CALLS or node.op in CHOICES or node.op in self.graph.functions:

@@ -17,6 +17,7 @@ makes a model of one (`converters.models`, `converters.formats`, `converters.pro
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -46,14 +47,16 @@ class Parameter:
         shape: TensorFlow's, static.
         trainable: whether it is a variable that the graph's optimizer may change.
         variables: the variables that it is made of; () for a constant of the graph.
-        compute: from those variables' arrays, by name, to its value.
+        compute: from those variables' arrays, by name, to its value. A second argument, True, lets
+            it compute in float64; a constant of one number is then the decimal that was written in
+            the code, as it is in a layer's options.
     """
 
     name: str
     shape: tuple[int, ...]
     trainable: bool
     variables: tuple[str, ...]
-    compute: Callable[[Mapping[str, np.ndarray]], np.ndarray] = field(compare=False, repr=False)
+    compute: Callable[..., np.ndarray] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ KINDS: dict[str, Kind] = {
     },
     "argmax": Kind("tf.argmax", options=("axis",)),
     "argmin": Kind("tf.argmin", options=("axis",)),
+    "top_k": Kind("TopKV2, of the last axis: values NAME, their places NAME:1", options=("k",)),
     "cumsum": Kind("tf.cumsum", options=("axis", "exclusive", "reverse")),
     # shapes; an option that is None comes as a further input
     "concat": Kind("ConcatV2", options=("axis",)),
@@ -247,13 +251,19 @@ class Network:
         """The variables that the network reads, each once, in the order of its layers."""
         return tuple(dict.fromkeys(v for p in self.parameters.values() for v in p.variables))
 
-    def arrays(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def arrays(
+        self, variables: Mapping[str, np.ndarray], double: bool = False
+    ) -> dict[str, np.ndarray]:
         """Name of each parameter -> its value, from the variables of a checkpoint.
+
+        Args:
+            variables: by name.
+            double: in float64, to compare what is computed; see `Parameter.compute`.
 
         Raises:
             KeyError: a variable is missing.
         """
-        return {name: p.compute(variables) for name, p in self.parameters.items()}
+        return {name: p.compute(variables, double) for name, p in self.parameters.items()}
 
     def to_json(self) -> str:
         """Everything but the parameters' values, as a JSON object; `from_json` is the reverse."""
@@ -284,7 +294,7 @@ class Network:
             parameters = {}
             for name, shape, trainable, _ in value["parameters"]:
                 parameters[name] = Parameter(
-                    name, shape, trainable, (name,), lambda arrays, name=name: arrays[name]
+                    name, shape, trainable, (name,), functools.partial(_stored, name)
                 )
             found = cls(
                 path=path,
@@ -324,6 +334,12 @@ class Network:
         missing = [value for value in self.outputs if value.partition(":")[0] not in known]
         if missing or not self.outputs:
             raise ValueError(f"no value is called {missing[0]!r}" if missing else "no outputs")
+
+
+def _stored(name: str, arrays: Mapping[str, np.ndarray], double: bool = False) -> np.ndarray:
+    """The value of a parameter that is stored as it is."""
+    array = arrays[name]
+    return array.astype(np.float64) if double and array.dtype.kind == "f" else array
 
 
 def _tuples(value: object) -> object:

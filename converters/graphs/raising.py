@@ -139,8 +139,9 @@ class Raising:
     def _constant(self, node: Node) -> Value:
         tensor = node.tensor
         dtype = tensor.dtype.returned.name if tensor.dtype.readable else tensor.dtype.name
+        dtype = dtype.replace("float16", "float32")
         return self.builder.leaf(
-            node.name, CONSTANT, tensor.shape, dtype, read=lambda _: tensor.read()
+            node.name, CONSTANT, tensor.shape, dtype, read=lambda _: tensor.read().astype(dtype)
         )
 
     def _input(self, ref: Ref) -> Value:

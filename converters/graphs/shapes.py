@@ -193,6 +193,10 @@ def _without_axis(inputs, options, weights) -> Dims:
     return (*inputs[0][:axis], *inputs[0][axis + 1 :])
 
 
+def _top_k(inputs, options, weights) -> list[Dims]:
+    return [(*inputs[0][:-1], options["k"])] * 2
+
+
 def _concat(inputs, options, weights) -> Dims:
     axis = options["axis"]
     rest = [shape[:axis] + (1,) + shape[axis + 1 :] for shape in inputs]
@@ -330,6 +334,7 @@ _SHAPES: dict[str, _Rule] = {
     "batch_to_space": _batch_to_space,
     **dict.fromkeys(("mean", "sum", "max", "min", "prod", "any", "all"), _reduce),
     **dict.fromkeys(("argmax", "argmin"), _without_axis),
+    "top_k": _top_k,
     "concat": _concat,
     "split": _split,
     "stack": _stack,

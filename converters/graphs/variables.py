@@ -35,7 +35,8 @@ class Stored:
 
     def read(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         """The variable's array from the arrays of the checkpoint."""
-        array = arrays[self.name]
+        array = np.asarray(arrays[self.name])
+        array = array.astype(np.float32) if array.dtype == np.float16 else array
         if self.region is None:
             return array
         return array[tuple(slice(start, start + length) for start, length in self.region)]

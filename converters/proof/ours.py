@@ -41,10 +41,12 @@ def torch_end_points(
 ) -> list[dict[str, np.ndarray]]:
     """Every end point of one of our modules, channels last, and its outputs by their names."""
     torch = require("torch")
+    dtype = next((p.dtype for p in net.parameters()), torch.float64)
     found = []
     with torch.inference_mode():
         for batch in batches:
             fed = {name: torch.from_numpy(channels_first(x)) for name, x in batch.items()}
+            fed = {n: x.to(dtype) if x.is_floating_point() else x for n, x in fed.items()}
             values = dict(net.end_points(fed if len(fed) > 1 else next(iter(fed.values()))))
             if any(name not in values for name in outputs):
                 values |= dict(zip(outputs, _outputs(net, fed), strict=True))
@@ -87,3 +89,81 @@ def run_slim(path: str, batches: Sequence[Arrays], about: About) -> list[dict[st
             outer = scope or arch.name
             fetches |= {each: tensors[f"{outer}/{each}"] for each in arch.end_points}
         return [session.run(fetches, {images: batch[name]}) for batch in batches]
+
+
+def run_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list[dict]:
+    """Every value of a network in torch, in float64.
+
+    Args:
+        network: `Network.to_json`.
+        arrays: name of each parameter -> its value.
+        batches: name of an input -> array.
+    """
+    torch = require("torch")
+    from converters.graphs.network import Network
+    from converters.models.network_torch import module
+
+    read = Network.from_json(network, "the network")
+    net = module.build(read, arrays).to(torch.float64)
+    return torch_end_points(net, batches, read.outputs)
+
+
+def run_arch(arch: str, state: Arrays, output: str, batches: Sequence[Arrays]) -> list[dict]:
+    """Every end point of an architecture in torch, in float64, and its output.
+
+    Args:
+        arch: `Arch.to_json`.
+        state: parameters and buffers by torch's names.
+        output: the name of what it returns.
+        batches: name of the input -> images.
+    """
+    torch = require("torch")
+    from converters.models import torch_model
+
+    net = torch_model.from_state(Arch.from_json(arch).grouped, dict(state)).to(torch.float64)
+    return torch_end_points(net, batches, [output])
+
+
+def run_keras_arch(arch: str, weights: Arrays, output: str, batches: Sequence[Arrays]) -> list:
+    """The same in Keras; `weights` by the paths of its variables."""
+    keras = require("keras")
+    from converters.models import keras_model
+
+    made = Arch.from_json(arch).grouped
+    model = keras_model.build(made, "float64")
+    for variable in model.variables:
+        variable.assign(weights[variable.path])
+    layers = keras_model.end_point_layers(made)
+    values = {name: model.get_layer(layer).output for name, layer in layers.items()}
+    values.setdefault(output, model.output)
+    probe = keras.Model(model.input, values)
+    return [run_keras_model(probe, [batch], {"outputs": list(values)})[0] for batch in batches]
+
+
+def run_slim_graph(
+    arch: str, scope: str, stored: Arrays, output: str, dtype: str, batches: Sequence[Arrays]
+) -> list[dict]:
+    """Every end point of slim's own graph of an architecture, and its output.
+
+    Args:
+        arch: `Arch.to_json`.
+        scope: its variable scope; "": none.
+        stored: its variables, by their names below the scope.
+        output: the name of what it returns.
+        dtype: "float64" or "float32".
+        batches: name of the input -> images.
+    """
+    require("tensorflow")
+    from slim_resnet import graph
+    from slim_resnet.compat import tf
+
+    made = Arch.from_json(arch)
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(dtype, [None, None, None, made.root.depth_in])
+        net, tensors = graph.build(made, images, scope=scope or None)
+        outer = scope or made.name
+        fetches = {name: tensors[f"{outer}/{name}"] for name in made.end_points}
+        fetches.setdefault(output, net)
+        values = {v: stored[n] for n, v in graph.variables(made, scope or None).items()}
+        graph.assign(session, values)
+        return [session.run(fetches, {images: next(iter(b.values()))}) for b in batches]

@@ -37,8 +37,8 @@ class Plan:
         inputs: the values that are fed; what computes them is not run.
         dtype: "float32", as the graph is, or "float64".
         scalars: placeholders with the value that they have, such as {"is_training": False}.
-        written: scalar constants become, in float64, the decimal that was written in the code and
-            not what float32 made of it: 0.001 and not 0.0010000000474974513.
+        numbers: constants of one number -> what they are in float64. Others become the decimal
+            that was written in the code: 0.001, and not 0.0010000000474974513.
         passed: value -> the value that takes its place: dropouts, statistics of a batch.
         norms: fused batch norm in training -> the values, moving mean and variance, by which it
             normalises instead of the batch's.
@@ -51,7 +51,7 @@ class Plan:
     inputs: Mapping[str, Fed]
     dtype: str = "float64"
     scalars: Mapping[str, bool | int | float] = field(default_factory=dict)
-    written: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
     passed: Mapping[str, str] = field(default_factory=dict)
     norms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_training: bool = False

@@ -1,199 +1,222 @@
-"""The proof of a conversion: the reference and the written file, run side by side, compared.
-
-In float64 our model is compared with the reference at every end point, which proves the structure;
-in float32 the written file, opened by what its user will open it with, in a process of its own.
-"""
+"""A proof: the reference and its sides run side by side, then are compared."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from converters.formats.format import Format
-from converters.formats.libraries import model_name
-from converters.proof.batches import Batch, choices, image_size
+from converters.graphs.network import Input
+from converters.proof.comparison import TOLERANCE, Comparison, compare, errors
+from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, Batch, Size, batches
 from converters.proof.plan import GraphRunError
-from converters.proof.references import Reference, SlimReference, reference_of
-from converters.proof.report import TOLERANCE, Comparison, Report, compare
-from converters.proof.verification import MODELS, output_end_points
-from converters.proof.written import ARRAY_READERS, RUNNERS, WrittenFile, differing_arrays
-from converters.recognise.recognised import Recognised
-from slim_resnet.processes import Process
+from converters.proof.report import Proof, Report
+from converters.proof.sides import Reference, Side, Values
 
-Values = list[dict[str, np.ndarray]]
-_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+Progress = Callable[[str], None]
+
+# In a network that amplifies rounding, a side may be so many times as far from the reference as
+# TensorFlow's own float32 is: float32 itself, and float64 with its smaller steps.
+_AMPLIFICATION = {"float32": 4.0, "float64": 4.0 * 2.0**-29}
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What was shown of a written file.
+class Subject:
+    """What is proved.
 
     Attributes:
-        reports: in float64 first, where that was compared.
-        told: what was compared with what, in a sentence.
+        source: what the user calls the checkpoint.
+        network: what it holds, in words.
+        inputs: what is fed.
+        outputs: the values that a written file gives, by the reference's names.
+        assumptions: what the reference takes for granted.
+        not_run: why the written file is not among the sides; None: it is, or there is none.
     """
 
-    reports: tuple[Report, ...]
-    told: str
+    source: str
+    network: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+    not_run: str | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the reference and the sides computed, by image size."""
+
+    expected: dict[Size, Values]
+    actual: tuple[dict[Size, Values], ...]
+    notes: tuple[str, ...]
+    tolerances: Mapping[str, float]
 
 
 def prove(
-    ckpt: Recognised,
-    format: Format,
-    path: str,
+    subject: Subject,
+    reference: Reference,
+    sides: Sequence[Side],
     *,
-    progress: Callable[[str], None] = lambda step: None,
+    image_sizes: Iterable[Size] = IMAGE_SIZES,
+    batch_size: int = 2,
+    seed: int = 0,
+    progress: Progress = lambda step: None,
 ) -> Proof:
-    """Compares a written file with what the checkpoint's network computes.
+    """Runs a reference in float64 and compares every side with it.
+
+    A side in float64 is compared at every value that both have. One in float32 is a written file,
+    and is compared at the outputs.
 
     Args:
-        ckpt: what was written.
-        format: as what.
-        path: the file, or folder, or prefix.
+        subject: what is proved.
+        reference: runs the user's graph, or slim's network.
+        sides: at least one; float64 first.
+        image_sizes: (height, width) in pixels, where the graph leaves them free.
+        batch_size: images at a time, where it is free.
+        seed: of the images.
         progress: called with a line for each step.
 
     Raises:
-        CheckpointError: a checksum does not match, the graph cannot be run, or the written file
-            cannot be opened.
-        MissingFrameworkError: a framework that the proof needs is not installed.
+        CheckpointError: the reference or a side cannot be run; the message says why.
+        ProcessLostError: a process was killed, as when memory runs out.
+        MissingFrameworkError: a framework that is needed is not installed.
     """
-    ckpt.check_sums()
-    if format.runner in ARRAY_READERS:
-        return _proof_of_arrays(ckpt, format, path)
-    reference = reference_of(ckpt)
-    missing = RUNNERS[format.runner].missing
-    doubles = format.model != "slim" or not isinstance(reference, SlimReference)
-    dtypes = (("float64",) if doubles else ()) + ("float32",)
-    progress("running the reference and what was written")
-    for batches in choices(reference.inputs):
-        try:
-            with Process(environment=_CPU, quiet=True) as process:
-                process.submit(_references, reference, dtypes, batches)
-                written = {} if missing else _written(ckpt, format, path, batches)
-                if "float64" in dtypes and "float64" not in written:
-                    written["float64"] = _in_float64(ckpt, format, batches)
-                expected = process.result()
-            break
-        except GraphRunError as error:
-            refused = error
-    else:
-        raise refused
-    reports = tuple(
-        _report(ckpt, reference, format.target, dtype, batches, expected[dtype], written[dtype])
-        for dtype in dtypes
-        if dtype in written
+    names = ", ".join(f"{side.target} in {side.dtype}" for side in sides)
+    progress(f"running {reference.name}, and {names}")
+    options = {"batch_size": batch_size, "seed": seed}
+    fed = batches(subject.inputs, image_sizes, **options)
+    notes: list[str] = []
+    try:
+        found = _run(reference, sides, fed)
+    except GraphRunError as error:
+        fed = _possible(reference, fed, batches(subject.inputs, FIXED_SIZES, **options), error)
+        sizes = " and ".join(f"{height}x{width}" for height, width in fed)
+        notes.append(f"the graph cannot be run on images of any size: compared at {sizes}")
+        found = _run(reference, sides, fed)
+    reports = _reports(subject, reference, sides, found)
+    if not all(report.passed for report in reports):
+        reports, said = _by_own_rounding(reference, reports, found, fed)
+        notes += said
+    return Proof(
+        reference=reference.name,
+        outputs=subject.outputs,
+        reports=tuple(reports),
+        assumptions=subject.assumptions,
+        notes=(*found.notes, *notes),
+        not_run=subject.not_run,
     )
-    return Proof(reports, _told(reference, reports, missing))
 
 
-def _references(reference: Reference, dtypes: Sequence[str], batches: Sequence[Batch]) -> dict:
-    """In the process of the reference: what it computes, in each of the types."""
-    return {dtype: reference.compute(dtype, batches) for dtype in dtypes}
+def _run(reference: Reference, sides: Sequence[Side], fed: Mapping[Size, Batch]) -> _Found:
+    with contextlib.ExitStack() as stack:
+        base = stack.enter_context(reference.start("float64"))
+        runs = [stack.enter_context(side.start()) for side in sides]
+        for run in runs:
+            run.run(list(fed.values()))
+        base.run(list(fed.values()))
+        expected = _by_size(fed, base.result())
+        actual = [
+            {size: _renamed(values, side) for size, values in _by_size(fed, run.result()).items()}
+            for side, run in zip(sides, runs, strict=True)
+        ]
+        return _Found(expected, tuple(actual), base.notes, base.tolerances)
 
 
-def _written(
-    ckpt: Recognised, format: Format, path: str, batches: Sequence[Batch]
-) -> dict[str, Values]:
-    """What the written file computes: in its own type, and in float64 if it can that, too."""
-    runner = RUNNERS[format.runner]
-    found = {}
-    with WrittenFile(format.runner, path, about(ckpt, format)) as file:
-        if runner.doubles:
-            doubled = [_as(batch, "float64") for batch in batches]
-            file.run(doubled, dtype="float64", end_points=True)
-            found["float64"] = file.result()
-        file.run(batches, end_points=runner.doubles)
-        found["float32"] = file.result()
-    return found
+def _by_size(fed: Mapping[Size, Batch], values: Sequence[Values]) -> dict[Size, Values]:
+    return dict(zip(fed, values, strict=True))
 
 
-def about(ckpt: Recognised, format: Format) -> dict[str, object]:
-    """What a file does not tell of itself; see `converters.proof.standalone`."""
-    told: dict[str, object] = {"outputs": output_end_points(ckpt)}
-    if ckpt.network is not None:
-        return told
-    told |= {
-        "arch": ckpt.arch.to_json(),
-        "scope": ckpt.scope,
-        "num_classes": ckpt.num_classes,
-    }
-    if format.library:
-        told["model"] = model_name(ckpt.arch, format.library)
-    return told
+def _renamed(values: Values, side: Side) -> Values:
+    return {side.renamed.get(name, name): value for name, value in values.items()}
 
 
-def _in_float64(ckpt: Recognised, format: Format, batches: Sequence[Batch]) -> Values:
-    """What our own model, of which the file was made, computes in float64."""
-    return MODELS[format.model](ckpt, [_as(batch, "float64") for batch in batches], "float64")
-
-
-def _as(batch: Batch, dtype: str) -> Batch:
-    return {
-        name: array.astype(dtype) if array.dtype.kind == "f" else array
-        for name, array in batch.items()
-    }
-
-
-def _report(
-    ckpt: Recognised,
+def _possible(
     reference: Reference,
-    target: str,
-    dtype: str,
-    batches: Sequence[Batch],
-    expected: Values,
-    actual: Values,
-) -> Report:
-    comparisons: list[Comparison] = []
-    for batch, left, right in zip(batches, expected, actual, strict=True):
-        size = image_size(reference.inputs, batch)
-        comparisons += compare(target, size, left, right, output_end_points(ckpt))
-    return Report(
-        source=ckpt.path,
-        arch=ckpt.describe(),
-        reference=reference.describe(),
-        dtype=dtype,
-        tolerance=TOLERANCE[dtype],
-        comparisons=tuple(comparisons),
-    )
+    wanted: Mapping[Size, Batch],
+    fixed: Mapping[Size, Batch],
+    error: GraphRunError,
+) -> dict[Size, Batch]:
+    """The batches on which the graph runs: of the wanted ones, else the first of the fixed ones.
+
+    Raises:
+        GraphRunError: there is none.
+    """
+    with reference.start("float64") as base:
+        found = {size: batch for size, batch in wanted.items() if _runs(base, batch)}
+        if found:
+            return found
+        for size, batch in fixed.items():
+            if _runs(base, batch):
+                return {size: batch}
+    raise GraphRunError(f"{error}; name the size of its images (--image-size)")
 
 
-def _told(reference: Reference, reports: Sequence[Report], missing: str | None) -> str:
-    parts = [
-        f"{len(report.end_points)} end points in {report.dtype} to {report.max_rel_error:.1e}"
-        for report in reports
+def _runs(base, batch: Batch) -> bool:
+    base.run([batch])
+    try:
+        base.result()
+    except GraphRunError:
+        return False
+    return True
+
+
+def _reports(
+    subject: Subject, reference: Reference, sides: Sequence[Side], found: _Found
+) -> list[Report]:
+    """A report for each type of numbers, float64 first."""
+    compared: dict[str, list[Comparison]] = {}
+    for side, actual in zip(sides, found.actual, strict=True):
+        is_exact = side.dtype == "float64"
+        for size, expected in found.expected.items():
+            compared.setdefault(side.dtype, []).extend(
+                compare(
+                    side.target,
+                    size,
+                    expected,
+                    actual[size],
+                    side.dtype,
+                    found.tolerances if is_exact else None,
+                    None if is_exact else subject.outputs,
+                )
+            )
+    return [
+        Report(
+            source=subject.source,
+            network=subject.network,
+            reference=reference.name,
+            dtype=dtype,
+            tolerance=TOLERANCE[dtype],
+            comparisons=tuple(comparisons),
+        )
+        for dtype, comparisons in compared.items()
     ]
-    not_run = f"; the file was not run: needs {missing}" if missing else ""
-    return f"proved against {reference.describe()}: {', '.join(parts)}{not_run}"
 
 
-def _proof_of_arrays(ckpt: Recognised, format: Format, path: str) -> Proof:
-    """A file of arrays alone holds the bits of the checkpoint."""
-    expected = ckpt.model_arrays()
-    differing = set(differing_arrays(format.runner, path, _written_arrays(ckpt, path, expected)))
-    errors = {name: math.inf if name in differing else 0.0 for name in expected}
-    comparisons = tuple(
-        Comparison(format.target, expected[name].shape, name, error, error)
-        for name, error in errors.items()
-    )
-    report = Report(
-        ckpt.path, ckpt.describe(), f"the variables of {ckpt.path}", "float32", 0.0, comparisons
-    )
-    return Proof((report,), f"{len(expected)} arrays are those of {ckpt.path}, bit for bit")
+def _by_own_rounding(
+    reference: Reference, reports: list[Report], found: _Found, fed: Mapping[Size, Batch]
+) -> tuple[list[Report], list[str]]:
+    """Measures what is beyond its tolerance by how far TensorFlow's own float32 is off.
 
+    Returns:
+        The reports, with wider tolerances where that is beyond its tolerance, too; and sentences
+        that say so.
+    """
+    with reference.start("float32") as base:
+        base.run(list(fed.values()))
+        rounded = _by_size(fed, base.result())
+    notes: dict[str, None] = {}
 
-def _written_arrays(
-    ckpt: Recognised, path: str, expected: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """What the file should hold: the network's variables, and those of training beside them."""
-    kinds = ("optimizer slots", "training state")
-    training = {name for kind in kinds for name in ckpt.auxiliary.get(kind, ())}
-    return {**expected, **{name: ckpt[name] for name in training & _names_in(path)}}
+    def measured(comparison: Comparison, report: Report) -> Comparison:
+        size, name = comparison.image_size, comparison.end_point
+        if comparison.max_rel_error <= report.allowed(comparison):
+            return comparison
+        _, own = errors(found.expected[size][name], rounded[size][name], "float32")
+        if not own > TOLERANCE["float32"]:
+            return comparison
+        notes[f"rounding is amplified: TensorFlow's own float32 is {own:.0e} off at {name}"] = None
+        wider = max(report.allowed(comparison), _AMPLIFICATION[report.dtype] * own)
+        return replace(comparison, tolerance=wider)
 
-
-def _names_in(path: str) -> set[str]:
-    from converters.files import open_weights
-
-    return set(open_weights(path))
+    return [
+        replace(report, comparisons=tuple(measured(c, report) for c in report.comparisons))
+        for report in reports
+    ], list(notes)

@@ -73,7 +73,8 @@ class GraphRunner:
             CheckpointError: one is missing, or the graph cannot be run; the message says which.
         """
         places = self._process.result()
-        arrays = {name: self._read(name, places[name], variables) for name in places}
+        path = self._plan.path
+        arrays = {name: read_variable(path, name, places[name], variables) for name in places}
         self._process.call(_load, arrays)
 
     def run(self, feeds: Sequence[Arrays]) -> None:
@@ -93,16 +94,21 @@ class GraphRunner:
         """
         return self._process.result()
 
-    def _read(self, name: str, places: Sequence, variables: Arrays) -> np.ndarray:
-        for place in places:
-            if place.name in variables:
-                return place.of(variables)
-        names = " or ".join(repr(place.name) for place in places)
-        raise CheckpointError(
-            f"{self._plan.path}: its graph reads the variable {name!r}, and the checkpoint has no "
-            f"{names}: give the checkpoint that belongs to the graph, or outputs that do not need "
-            "this variable"
-        )
+
+def read_variable(path: str, name: str, places: Sequence, variables: Arrays) -> np.ndarray:
+    """What a variable of a graph holds, by the places where a checkpoint may keep it.
+
+    Raises:
+        CheckpointError: it is in none of them.
+    """
+    for place in places:
+        if place.name in variables:
+            return place.of(variables)
+    names = " or ".join(repr(place.name) for place in places)
+    raise CheckpointError(
+        f"{path}: its graph reads the variable {name!r}, and the checkpoint has no {names}: give "
+        "the checkpoint that belongs to the graph, or outputs that do not need this variable"
+    )
 
 
 def run_graph(

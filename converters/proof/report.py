@@ -1,52 +1,32 @@
-"""What a proof found: two sides compared at every end point that both have."""
+"""What a proof found, for people and for programs."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
+from converters.proof.comparison import Comparison
 from slim_resnet.files import atomic_path
-
-# Largest difference over largest value that two correct builds may show. float64 rounding is below
-# 1e-14 here, so what exceeds its bound is a wrong structure; float32 hides small ones.
-TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
-
-Size = tuple[int, ...]  # height and width; of a network without images what it is fed
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One end point of one side at one image size, against the reference."""
-
-    target: str
-    image_size: Size
-    end_point: str
-    max_abs_error: float
-    max_rel_error: float  # over the largest absolute value of the reference's
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a proof found; `comparisons` are in the order of the network.
+    """One type of numbers against the reference; `comparisons` are in the order of the network.
 
     Attributes:
-        source: the file of the weights.
-        arch: the network, in words.
-        reference: what the other side was compared with: the user's graph, or slim's network as it
-            was assumed.
-        dtype: in which both were computed.
-        tolerance: the bound.
-        comparisons: all of them.
+        source: the checkpoint.
+        network: what it holds, in words.
+        reference: what the reference was: the user's graph, or slim's network.
+        dtype: "float64" proves the structure; "float32" is what users will run.
+        tolerance: largest difference over largest value that is allowed.
+        comparisons: one for each side, size and value.
     """
 
     source: str
-    arch: str
+    network: str
     reference: str
     dtype: str
     tolerance: float
@@ -62,23 +42,27 @@ class Report:
 
     @property
     def first_divergence(self) -> Comparison | None:
-        """The first end point, from the input on, that differs by more than the tolerance."""
-        return next((c for c in self.comparisons if not c.max_rel_error <= self.tolerance), None)
+        """The first value, from the input on, that differs by more than is allowed (or is NaN)."""
+        wrong = (c for c in self.comparisons if not c.max_rel_error <= self.allowed(c))
+        return next(wrong, None)
 
-    @property
-    def end_points(self) -> tuple[str, ...]:
-        """What was compared, each once."""
-        return tuple(dict.fromkeys(c.end_point for c in self.comparisons))
+    def allowed(self, comparison: Comparison) -> float:
+        """The difference that a comparison may show."""
+        return self.tolerance if comparison.tolerance is None else comparison.tolerance
 
-    def worst(self) -> list[tuple[str, Size, int, Comparison]]:
-        """(target, image size, number of end points, worst comparison) of each run."""
+    def worst(self) -> list[tuple[str, tuple[int, int], int, Comparison]]:
+        """(target, image size, number of values, worst comparison) of each run."""
         runs: dict[tuple, list[Comparison]] = {}
         for c in self.comparisons:
             runs.setdefault((c.target, c.image_size), []).append(c)
         return [
-            (target, size, len(found), max(found, key=_error))
+            (target, size, len(found), max(found, key=self._excess))
             for (target, size), found in runs.items()
         ]
+
+    def _excess(self, comparison: Comparison) -> tuple[bool, float]:
+        allowed = self.allowed(comparison)
+        return not comparison.max_rel_error <= allowed, comparison.max_rel_error
 
     def to_dict(self) -> dict:
         """Everything in types that JSON knows."""
@@ -95,10 +79,89 @@ class Report:
         _write_json(path, self.to_dict())
 
 
-def _error(comparison: Comparison) -> float:
-    """NaN is the worst."""
-    error = comparison.max_rel_error
-    return math.inf if math.isnan(error) else error
+@dataclass(frozen=True)
+class Proof:
+    """What was compared with what, and how it came out.
+
+    Attributes:
+        reference: what the reference was, e.g. "model.ckpt-60.meta" or "slim's resnet_v1_50".
+        outputs: the names of the network's outputs.
+        reports: float64 first, then the written file in its own type.
+        assumptions: what the reference took for granted, where there is no graph.
+        notes: what else has to be said: operations in float32, sizes that the graph refused.
+        not_run: why the written file was not run, "needs onnxruntime"; None: it was.
+    """
+
+    reference: str
+    outputs: tuple[str, ...]
+    reports: tuple[Report, ...]
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    not_run: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.reports) and all(report.passed for report in self.reports)
+
+    @property
+    def first_divergence(self) -> Comparison | None:
+        return next((r.first_divergence for r in self.reports if not r.passed), None)
+
+    def sentence(self) -> str:
+        """One line for the user: what was shown, or what is wrong."""
+        return f"{self._shown()}{self._details()}" if self.passed else self._wrong()
+
+    def _shown(self) -> str:
+        if not self.assumptions:
+            return f"proved against {self.reference}"
+        assumed = ", ".join(self.assumptions)
+        return (
+            f"proved against {self.reference}, assuming {assumed} (no graph beside the checkpoint)"
+        )
+
+    def _details(self) -> str:
+        compared = {c.end_point for c in self.reports[0].comparisons}
+        outputs = [name for name in self.outputs if name in compared]
+        counts = [(len(compared) - len(outputs), "end point"), (len(outputs), "output")]
+        said = " and ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
+        runs = [
+            f"{target} {report.dtype} {worst.max_rel_error:.0e}"
+            for report in self.reports
+            for target, worst in _worst_by_target(report).items()
+        ]
+        not_run = [f"not run: {self.not_run}"] if self.not_run else []
+        return f": {said}, {', '.join([*runs, *not_run])}"
+
+    def _wrong(self) -> str:
+        if not self.reports:
+            return f"not proved against {self.reference}: nothing could be compared"
+        report = next(report for report in self.reports if not report.passed)
+        first = report.first_divergence
+        if first is None:
+            return f"not proved against {self.reference}: nothing could be compared"
+        size = "x".join(map(str, first.image_size))
+        return (
+            f"not proved against {self.reference}: {first.end_point} is the first value of the "
+            f"{first.target} in {report.dtype} that differs, by {first.max_rel_error:.1e} of the "
+            f"largest at {size} (allowed: {report.allowed(first):.0e})"
+        )
+
+    def to_dict(self) -> dict:
+        """Everything in types that JSON knows."""
+        return {
+            "passed": self.passed,
+            "sentence": self.sentence(),
+            "reference": self.reference,
+            "outputs": list(self.outputs),
+            "assumptions": list(self.assumptions),
+            "notes": list(self.notes),
+            "not_run": self.not_run,
+            **{report.dtype: report.to_dict() for report in self.reports},
+        }
+
+    def to_json(self, path: str | os.PathLike) -> None:
+        """Writes everything to `path`, whole or not at all."""
+        _write_json(path, self.to_dict())
 
 
 def write_reports(path: str | os.PathLike, reports: Iterable[Report]) -> None:
@@ -106,48 +169,14 @@ def write_reports(path: str | os.PathLike, reports: Iterable[Report]) -> None:
     _write_json(path, {report.dtype: report.to_dict() for report in reports})
 
 
+def _worst_by_target(report: Report) -> dict[str, Comparison]:
+    found: dict[str, Comparison] = {}
+    for target, _, _, worst in report.worst():
+        if target not in found or worst.max_rel_error > found[target].max_rel_error:
+            found[target] = worst
+    return found
+
+
 def _write_json(path: str | os.PathLike, value: dict) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def compare(
-    target: str,
-    size: Size,
-    expected: Mapping[str, np.ndarray],
-    actual: Mapping[str, np.ndarray],
-    names: Iterable[str] | None = None,
-) -> list[Comparison]:
-    """The end points that both sides have, in the order of the reference.
-
-    Args:
-        target: the side that is looked at.
-        size: of the images.
-        expected: name -> array of the reference.
-        actual: name -> array of that side.
-        names: those that it must have; what it lacks counts as wrong.
-    """
-    required = set(names or ())
-    return [
-        Comparison(target, size, name, *_errors(expected[name], actual.get(name)))
-        for name in expected
-        if name in actual or name in required
-    ]
-
-
-def _errors(expected: np.ndarray, actual: np.ndarray | None) -> tuple[float, float]:
-    """Largest difference, and the same over the largest expected value; inf if shapes differ."""
-    if actual is None:
-        return math.inf, math.inf
-    if expected.ndim == 4 and actual.ndim == 2:  # logits: [batch, 1, 1, classes] in slim
-        expected = expected.squeeze((1, 2)) if expected.shape[1:3] == (1, 1) else expected
-    if expected.shape != actual.shape:
-        return math.inf, math.inf
-    if expected.dtype == bool or actual.dtype == bool or not expected.size:
-        wrong = float((expected != actual).any())
-        return wrong, wrong
-    error = float(np.abs(actual.astype(np.float64) - expected).max())
-    largest = float(np.abs(expected).max())
-    if error == 0:
-        return 0.0, 0.0
-    return error, error / largest if largest else math.inf

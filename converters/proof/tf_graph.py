@@ -283,7 +283,9 @@ class RunnableGraph:
         """The operation itself; in float64 what it is made of, where it has no kernel."""
         attrs = tf_kernels.attributes(node)
         if self._double:
-            doubled = tf_kernels.raised(attrs, self.plan.written)
+            doubled = tf_kernels.raised(attrs)
+            if node.name in self.plan.numbers:
+                doubled["value"] = tf_kernels.number(attrs["value"], self.plan.numbers[node.name])
             if node.op in tf_rebuilt.REBUILT:
                 return _made_of(tf_rebuilt.REBUILT[node.op](node, inputs))
             if tf_kernels.has_kernel(node.op, doubled):

@@ -39,15 +39,21 @@ def attributes(node) -> dict:
     return {name: value for name, value in found.items() if value.WhichOneof("value")}
 
 
-def raised(attrs: Mapping, as_written: bool) -> dict:
-    """The same attributes with float64 for float32, float16 and bfloat16.
+def raised(attrs: Mapping) -> dict:
+    """The same attributes, name -> AttrValue, with float64 for float32, float16 and bfloat16.
 
-    Args:
-        attrs: name -> AttrValue.
-        as_written: whether a scalar becomes what was written in the code, the shortest decimal that
-            is the same in its type; else it keeps its value.
+    A constant of one number becomes what was written in the code: the shortest decimal that is the
+    same in its type.
     """
-    return {name: _raised(value, as_written) for name, value in attrs.items()}
+    return {name: _raised(value) for name, value in attrs.items()}
+
+
+def number(value, as_float: float):
+    """The attribute of a constant of one number, with another value in float64."""
+    new = attr_value_pb2.AttrValue()
+    shape = tf.make_ndarray(value.tensor).shape
+    new.tensor.CopyFrom(tf.make_tensor_proto(np.full(shape, as_float)))
+    return new
 
 
 def raised_type(dtype):
@@ -56,13 +62,13 @@ def raised_type(dtype):
     return tf.as_dtype(_RAISED.get(number, number))
 
 
-def _raised(value, as_written: bool):
+def _raised(value):
     kind = value.WhichOneof("value")
     new = attr_value_pb2.AttrValue()
     if kind == "tensor" and value.tensor.dtype in _RAISED:
         array = tf.make_ndarray(value.tensor)
-        if as_written and not array.ndim:
-            array = np.float64(str(array[()]))
+        if array.size == 1:
+            array = np.full(array.shape, float(str(array.flat[0])))
         new.tensor.CopyFrom(tf.make_tensor_proto(array.astype(np.float64)))
         return new
     new.CopyFrom(value)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from converters.graphs.network import Input
 from converters.models.targets import to_keras, to_slim, to_torch
-from converters.proof.batches import IMAGE_SIZES, Batch, image_size, make_batches
-from converters.proof.references import reference_of
-from converters.proof.report import TOLERANCE, Report, compare
+from converters.proof.comparison import TOLERANCE, compare
+from converters.proof.images import IMAGE_SIZES, Batch, batches
+from converters.proof.report import Report
+from converters.proof.subjects import graph_source
 from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 
@@ -30,13 +32,14 @@ def verify(
     """Runs the reference and the converted models on the same images and compares them.
 
     The reference is the graph that belongs to the checkpoint, where there is one, else slim's
-    network as it was assumed.
+    network as it was assumed. All run in this process; `converters.convert` proves a written file,
+    in processes of their own.
 
     Args:
         ckpt: from `load_checkpoint`.
         targets: of "torch" and "keras".
         dtype: "float64" proves the structure; "float32" is what users will run.
-        image_sizes: (height, width) in pixels.
+        image_sizes: (height, width) in pixels, where the graph leaves them free.
         batch_size: images per run.
         seed: of the images, drawn from a standard normal distribution.
         progress: called with a line for each step.
@@ -56,32 +59,52 @@ def verify(
             f"got {dtype!r}, {targets}"
         )
     require("tensorflow")
-    reference = reference_of(ckpt)
-    batches = make_batches(reference.inputs, tuple(image_sizes), batch_size=batch_size, seed=seed)
+    fed = batches(_inputs(ckpt), image_sizes, batch_size=batch_size, seed=seed)
+    images = [_as(batch, dtype) for batch in fed.values()]
     progress(f"reference, {dtype}")
-    expected = reference.compute(dtype, batches)
+    name, expected = _reference(ckpt, images, dtype)
     comparisons = []
     for target in targets:
         progress(f"{target}, {dtype}")
-        actual = MODELS[target](ckpt, batches, dtype)
-        for batch, left, right in zip(batches, expected, actual, strict=True):
-            size = image_size(reference.inputs, batch)
-            comparisons += compare(target, size, left, right, output_end_points(ckpt))
+        actual = _MODELS[target](ckpt, images, dtype)
+        for size, left, right in zip(fed, expected, actual, strict=True):
+            comparisons += compare(target, size, left, right, dtype)
     return Report(
         source=ckpt.path,
-        arch=ckpt.describe(),
-        reference=reference.describe(),
+        network=ckpt.describe(),
+        reference=name,
         dtype=dtype,
         tolerance=TOLERANCE[dtype],
         comparisons=tuple(comparisons),
     )
 
 
-def output_end_points(ckpt: Recognised) -> tuple[str, ...]:
-    """The outputs of a network by the names that its end points have."""
+def _inputs(ckpt: Recognised) -> tuple[Input, ...]:
     if ckpt.network is not None:
-        return ckpt.network.outputs
-    return ("logits",) if ckpt.arch.logits else ("pool5",)
+        return ckpt.network.inputs
+    if ckpt.graph is not None:
+        return ckpt.match.network.inputs
+    return (Input("images", (None, None, None, ckpt.arch.root.depth_in)),)
+
+
+def _reference(ckpt: Recognised, images: Sequence[Batch], dtype: str) -> tuple[str, Values]:
+    """The name of the reference and what it computes, by the end points of our models."""
+    if ckpt.graph is None:
+        found = slim_end_points(ckpt, [next(iter(batch.values())) for batch in images])
+        return f"slim's {ckpt.arch.name}", found
+    from converters.proof.graph_session import run_here
+
+    source = graph_source(ckpt)
+    found = run_here(source, images, dtype)
+    if ckpt.network is not None:
+        return source.name, found
+    names = {**ckpt.match.end_points(), _output(ckpt): ckpt.match.last()}
+    return source.name, [{n: values[v] for n, v in names.items()} for values in found]
+
+
+def _output(ckpt: Recognised) -> str:
+    """What the output of a residual network is called among its end points."""
+    return "logits" if ckpt.arch.logits else "pool5"
 
 
 def slim_end_points(ckpt: Recognised, images: Sequence[np.ndarray]) -> Values:
@@ -90,41 +113,28 @@ def slim_end_points(ckpt: Recognised, images: Sequence[np.ndarray]) -> Values:
         return [model.run(batch) for batch in images]
 
 
-def _slim(ckpt: Recognised, batches: Sequence[Batch], dtype: str) -> Values:
-    with to_slim(ckpt, dtype) as model:
-        placeholders = list(model.inputs.values())
-        return [
-            model.session.run(
-                dict(model.end_points), dict(zip(placeholders, batch.values(), strict=True))
-            )
-            for batch in batches
-        ]
-
-
-def _torch(ckpt: Recognised, batches: Sequence[Batch], dtype: str) -> Values:
+def _torch(ckpt: Recognised, images: Sequence[Batch], dtype: str) -> Values:
     torch = require("torch")
     from converters.proof.ours import torch_end_points
 
-    net = to_torch(ckpt).to(getattr(torch, dtype))
-    return torch_end_points(net, [_as(batch, dtype) for batch in batches], output_end_points(ckpt))
+    outputs = ckpt.network.outputs if ckpt.network is not None else (_output(ckpt),)
+    return torch_end_points(to_torch(ckpt).to(getattr(torch, dtype)), images, outputs)
 
 
-def _keras(ckpt: Recognised, batches: Sequence[Batch], dtype: str) -> Values:
+def _keras(ckpt: Recognised, images: Sequence[Batch], dtype: str) -> Values:
     keras = require("keras")
     from converters.proof.standalone import run_keras_model
 
     model = to_keras(ckpt, dtype=dtype)
-    outputs = output_end_points(ckpt)
-    batches = [_as(batch, dtype) for batch in batches]
     if ckpt.network is not None:
-        return run_keras_model(model, batches, {"outputs": outputs})
+        return run_keras_model(model, images, {"outputs": ckpt.network.outputs})
     from converters.models import keras_model
 
     names = keras_model.end_point_layers(ckpt.arch.grouped)
     layers = {name: model.get_layer(layer).output for name, layer in names.items()}
-    layers.setdefault(outputs[0], model.output)
+    layers.setdefault(_output(ckpt), model.output)
     probe = keras.Model(model.input, list(layers.values()))
-    return run_keras_model(probe, batches, {"outputs": tuple(layers)})
+    return run_keras_model(probe, images, {"outputs": tuple(layers)})
 
 
 def _as(batch: Batch, dtype: str) -> Batch:
@@ -135,8 +145,7 @@ def _as(batch: Batch, dtype: str) -> Batch:
 
 
 # Which of our models -> what it computes on batches, by its end points.
-MODELS: dict[str, Callable[[Recognised, Sequence[Batch], str], Values]] = {
+_MODELS: dict[str, Callable[[Recognised, Sequence[Batch], str], Values]] = {
     "torch": _torch,
     "keras": _keras,
-    "slim": _slim,
 }

@@ -79,6 +79,9 @@ class WrittenFile:
         threads: of its framework; None: as many as there are cores.
     """
 
+    notes = ()
+    tolerances: Mapping[str, float] = {}
+
     def __init__(
         self,
         format: str,

@@ -18,7 +18,7 @@ from converters.recognise.rules import apply_rules, read_rules
 from converters.recognise.unread_variables import unread
 from slim_resnet.arch import Arch, assumptions
 from slim_resnet.arch.facts import TOLD
-from slim_resnet.arch.parts import CUSTOM
+from slim_resnet.arch.parts import CUSTOM, nominal_epsilon
 
 # Formats that hold weights under another library's names.
 _FOREIGN = {
@@ -272,6 +272,8 @@ def _contradictions(path: str, graph: Arch, asked: Arch) -> list[str]:
         words = name.replace("batch_norm_", "batch norm ")
         fields[words] = (getattr(graph, name), getattr(asked, name))
     fields.pop("batch norm decay", None)  # of training alone
+    theirs, ours = fields["batch norm epsilon"]
+    fields["batch norm epsilon"] = (nominal_epsilon(theirs, ours), ours)
     return [
         f"{path}: the graph has {field} {theirs}, but {ours} was asked for and is taken"
         for field, (theirs, ours) in fields.items()

@@ -46,7 +46,10 @@ def _check_fields(part: Arch | Stage) -> None:
     """Types are those of the dataclass; integers count something, floats are fractions of 1."""
     for name, kind in typing.get_type_hints(type(part)).items():
         value = getattr(part, name)
-        if name == "stages":
+        if typing.get_origin(kind) is tuple:  # stages, or rates of units
+            numbers = value if name != "stages" else ()
+            if not all(type(number) is int and number >= 1 for number in numbers):
+                raise ValueError(f"{name} is {value!r}")
             continue
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"{name} is {value!r}")

@@ -313,3 +313,16 @@ def unit_strides(num_units: int, stride: int, stride_unit: str) -> tuple[int, ..
 def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:
     """Channels of a ResNeXt stage's 3x3: int(planes * base_width / 64) * cardinality."""
     return int(base_depth * base_width / 64) * cardinality
+
+
+# TensorFlow 1.15's fused batch norm takes this for any smaller epsilon (a demand of cuDNN's), so a
+# graph that says 1.001e-5 may have been asked for 1e-5, which is slim's.
+CLAMPED_EPSILON = 1.001e-5
+_NOMINAL_EPSILON = 1e-5
+
+
+def nominal_epsilon(epsilon: float, expected: float = _NOMINAL_EPSILON) -> float:
+    """The epsilon that was asked for; `expected` if that is one the clamp would hide."""
+    if epsilon != CLAMPED_EPSILON:
+        return epsilon
+    return expected if expected <= CLAMPED_EPSILON else _NOMINAL_EPSILON

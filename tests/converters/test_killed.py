@@ -27,7 +27,8 @@ import pytest
 
 from converters import formats
 from converters.files import WeightsFile
-from converters.proof.report import Comparison, Report, write_reports
+from converters.proof.comparison import Comparison
+from converters.proof.report import Report, write_reports
 from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.regression.record import seeded_value

@@ -9,6 +9,7 @@ from converters.graphs.drafts import Value
 from converters.graphs.layouts import aligned, axis_of, to_layout
 from converters.graphs.operations.operation import Handler, Operation
 
+FLOATS = frozenset(("float16", "bfloat16", "float32", "float64"))
 _UNARY = {
     "Relu": "relu", "Relu6": "relu6", "Elu": "elu", "Selu": "selu", "Sigmoid": "sigmoid",
     "Tanh": "tanh", "Softplus": "softplus", "Softsign": "softsign", "Neg": "neg", "Abs": "abs",
@@ -108,7 +109,7 @@ def _leaky_relu(op: Operation) -> Value:
 def _cast(op: Operation) -> Value:
     (value,) = op.inputs
     dtype = op.node.dtype("DstT")
-    if dtype == value.dtype:
+    if dtype == value.dtype or {dtype, value.dtype} <= FLOATS:  # all floats are of one type here
         return value
     if dtype not in _CASTS:
         raise Malformed(f"its operation {op.name!r} casts to {dtype}, which no layer can")

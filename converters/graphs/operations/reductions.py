@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from converters.files.errors import Malformed
 from converters.graphs.drafts import Value
 from converters.graphs.layouts import TO_NHWC, axis_of, plain
@@ -43,6 +45,14 @@ def _arg(op: Operation) -> Value:
     return op.layer(kind, [value], {"axis": axis}, dtype=op.node.dtype("output_type", "int64"))
 
 
+def _top_k(op: Operation) -> Sequence[Value]:
+    value = plain(op.builder, op.inputs[0])
+    count = op.integer(1, "count") if len(op.inputs) > 1 else op.node.integer("k", 1)
+    values = op.layer("top_k", [value], {"k": count}).draft.values
+    values[1].dtype = "int32"
+    return values
+
+
 def _cumsum(op: Operation) -> Value:
     op.need(2)
     value = op.inputs[0]
@@ -69,6 +79,7 @@ def _l2_loss(op: Operation) -> Value:
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_REDUCTIONS, _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
+    **dict.fromkeys(("TopK", "TopKV2"), _top_k),
     "Cumsum": _cumsum,
     "Size": _size,
     "L2Loss": _l2_loss,

@@ -217,10 +217,32 @@ def _range(op: Operation) -> Value:
 
 def _lin_space(op: Operation) -> Value:
     op.need(3)
-    start, stop, count = (value.number for value in op.inputs)
-    if None in (start, stop, count) or not 0 < count <= _MAX_MADE:
-        raise Malformed(f"its operation {op.name!r} (LinSpace) is of sizes that are computed")
+    start, stop, count = (value.number for value in op.inputs[:3])
+    if start is None or stop is None:
+        raise Malformed(f"its operation {op.name!r} (LinSpace) has ends that are computed")
+    if count is None:
+        return _spread(op, start, stop)
+    if not 0 < count <= _MAX_MADE:
+        raise Malformed(f"its operation {op.name!r} counts to {count}, which is absurd")
     return op.builder.constant(op.name, np.linspace(start, stop, count, dtype=op.inputs[0].dtype))
+
+
+def _spread(op: Operation, start: float, stop: float) -> Value:
+    """As many numbers as are computed, evenly spaced: i / (count - 1) * (stop - start) + start."""
+    count = op.inputs[2]
+    number = op.builder.constant
+    limits = [number(f"{op.name}/zero", np.int32(0)), count, number(f"{op.name}/one", np.int32(1))]
+    size = count.elements.item() if count.elements is not None else op.unknown_sizes(1, "count")[0]
+    sizes = {"start": 0, "limit": size, "delta": 1}
+    steps = op.helper("steps", "range", limits, dict.fromkeys(sizes), sizes=sizes, dtype="int32")
+    last = op.helper("last", "sub", [count, limits[2]])
+    floats = [
+        op.helper(f"float_{name}", "cast", [value], {"dtype": "float32"}, dtype="float32")
+        for name, value in (("steps", steps), ("last", last))
+    ]
+    share = op.helper("share", "div", floats)
+    width = op.helper("width", "mul", [share, number(f"{op.name}/range", np.float32(stop - start))])
+    return op.layer("add", [width, number(f"{op.name}/from", np.float32(start))])
 
 
 def _broadcast_to(op: Operation) -> Value:

@@ -98,14 +98,12 @@ def _conv(layer: Layer, shapes: Shapes, network: Network) -> nn.Module:
 
 def _conv_transpose(layer: Layer, shapes: Shapes, network: Network) -> nn.Module:
     height, width, outputs, inputs = shapes["kernel"]
-    sized = layer.options["size"] is not None or len(layer.inputs) > 1
-    padding = (0, 0) if sized else transposed_padding(layer, (height, width))[0]
     return nn.ConvTranspose2d(
         inputs,
         outputs,
         (height, width),
         stride=layer.options["strides"],
-        padding=padding,
+        padding=transposed_padding(layer, (height, width))[0],
         bias="bias" in shapes,
     )
 

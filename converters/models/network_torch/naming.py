@@ -43,7 +43,7 @@ _OWN_OPTIONS = {
     "batch_norm": ("epsilon", "decay", "fused"),
     "conv": ("strides", "padding", "dilations", "groups"),
     "depthwise_conv": ("strides", "padding", "dilations"),
-    "conv_transpose": ("strides", "padding"),
+    "conv_transpose": ("strides", "padding", "size"),
 }
 # Last parts of variables' names that say nothing but the role.
 _PLAIN_LEAVES = frozenset(
@@ -172,7 +172,8 @@ class _Namer:
     def add_module(self, layer: Layer) -> None:
         """Finds the module that computes a layer, or makes it of parameters that none has yet."""
         own = tuple(layer.options[key] for key in _OWN_OPTIONS.get(layer.kind, ()))
-        key = (layer.kind, tuple(sorted(layer.weights.items())), own)
+        # A transposed convolution that reads its size has no padding of its own.
+        key = (layer.kind, len(layer.inputs), tuple(sorted(layer.weights.items())), own)
         if key in self.callable:
             self.names.calls[layer.name] = self.callable[key]
         elif not any(name in self.names.states for name in layer.weights.values()):

@@ -10,7 +10,6 @@ from converters.graphs.network import Layer
 from converters.models.network_torch.layouts import is_image, to_held
 from converters.models.network_torch.lowering.builder import Builder
 from converters.models.network_torch.lowering.padding import Pair, pad_before, window_padding
-from converters.models.network_torch.lowering.sizes import Size
 from converters.models.network_torch.naming import role_layout
 from converters.models.network_torch.plan import Ref, Tensor
 from converters.recognise.transforms import Transform
@@ -50,57 +49,43 @@ def conv_groups(layer: Layer, kernel: tuple[int, ...]) -> int:
 
 
 def conv_transpose(b: Builder, layer: Layer) -> Tensor:
-    """torch's gives the whole of it; then what TensorFlow's padding means is cut off."""
+    """torch's, and behind it what is to be cut off of the whole for TensorFlow's padding."""
     before = b.tensor(layer.inputs[0])
     kernel = b.network.parameters[layer.weights["kernel"]].shape[:2]
-    size = _transposed_size(b, layer, before.ref, kernel)
+    strides = layer.options["strides"]
     own, cut = transposed_padding(layer, kernel)
     path = b.names.calls.get(layer.name)
-    if path and (own == (0, 0) or size is None):
+    if path:
         ref = b.add("module", path, before.ref)
     else:
-        own = own if size is None else (0, 0)
         weights = _weight(b, layer, "kernel"), _weight(b, layer, "bias")
-        ref = b.add("F.conv_transpose2d", before.ref, *weights, layer.options["strides"], own)
-    if size is not None or cut == "size":
-        return Tensor(_cut_to_size(b, layer, ref, size, kernel), 4)
+        ref = b.add("F.conv_transpose2d", before.ref, *weights, strides, own)
+    if cut == "size":
+        return Tensor(_cut_to_size(b, layer, ref, kernel), 4)
     if cut:
         ref = b.add("[]", ref, (..., *(slice(None, -n if n else None) for n in cut)))
     return Tensor(ref, 4)
 
 
-def _cut_to_size(b: Builder, layer: Layer, ref: Ref, size: object, kernel: Pair) -> Ref:
-    strides, same = layer.options["strides"], layer.options["padding"] == "SAME"
-    larger = not same or any(n < s for n, s in zip(kernel, strides, strict=True))
-    bias = _weight(b, layer, "bias") if larger else None
-    return b.add("ops.cut_transposed", ref, b.literal(size), kernel, strides, same, bias)
-
-
-def _transposed_size(b: Builder, layer: Layer, before: Ref, kernel: Pair) -> tuple | None:
-    """The (height, width) asked for; None where it is what the padding gives anyway."""
+def _cut_to_size(b: Builder, layer: Layer, ref: Ref, kernel: Pair) -> Ref:
+    size = layer.options["size"]
     if len(layer.inputs) > 1:
-        size = tuple(b.host(layer.inputs[1])[-3:-1])
-    elif layer.options["size"] is not None:
-        return layer.options["size"]
-    else:
-        return None
-    strides, padding = layer.options["strides"], layer.options["padding"]
-    usual = []
-    for dimension, (n, s) in enumerate(zip(kernel, strides, strict=True), start=2):
-        found = Size(b.add("size", before, dimension), b.add) * s
-        usual.append(found + (n - s) if padding == "VALID" and n > s else found)
-    return None if b.literal(size) == b.literal(tuple(usual)) else size
+        size = b.literal(tuple(b.host(layer.inputs[1])[-3:-1]))
+    strides, same = layer.options["strides"], layer.options["padding"] == "SAME"
+    may_grow = not same or any(n < s for n, s in zip(kernel, strides, strict=True))
+    bias = _weight(b, layer, "bias") if may_grow else None
+    return b.add("ops.cut_transposed", ref, size, kernel, strides, same, bias)
 
 
 def transposed_padding(layer: Layer, kernel: Pair) -> tuple[Pair, Pair | str | None]:
-    """Of a transposed convolution whose size is what its padding gives.
+    """The padding of torch's transposed convolution, and what is left to cut off at the end.
 
     Returns:
-        torch's padding, (height, width), and what is left to cut off at the end: (height, width),
-        None for nothing, "size" where the kernel is smaller than the stride.
+        torch's padding, (height, width); then (height, width), None for nothing, or "size" where
+        it depends on the size that the result shall have.
     """
     totals = [n - s for n, s in zip(kernel, layer.options["strides"], strict=True)]
-    if min(totals) < 0:
+    if layer.options["size"] is not None or len(layer.inputs) > 1 or min(totals) < 0:
         return (0, 0), "size"
     if layer.options["padding"] == "VALID":
         return (0, 0), None
