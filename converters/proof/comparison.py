@@ -84,8 +84,10 @@ def errors(expected: np.ndarray, actual: np.ndarray, dtype: str) -> tuple[float,
     if expected.dtype.kind in "iub":
         differing = expected != actual
         return float(differing.any()), float(differing.mean())
-    with np.errstate(invalid="ignore"):  # inf - inf is the NaN that it should be
-        error = float(np.abs(actual - expected.astype(np.float64)).max())
-    largest = float(np.abs(expected).max())
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(actual - expected.astype(np.float64))
+    difference = np.where(actual == expected, 0.0, difference)  # infinities, too
+    error = float(difference.max())
+    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
     # What float32 cannot hold is no difference, such as a sigmoid of 1e-60.
     return error, error / max(largest, float(np.finfo(dtype).tiny))

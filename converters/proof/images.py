@@ -15,6 +15,9 @@ Batch = dict[str, np.ndarray]
 # An even and an odd size: padding mistakes show in one or the other.
 IMAGE_SIZES: tuple[Size, ...] = ((64, 64), (97, 113))
 
+# For networks that those are too small for.
+LARGER_SIZES: tuple[Size, ...] = ((128, 128), (193, 161), (320, 320))
+
 # What networks are made for that take one size only, and do not say so: the classifiers of slim, of
 # CIFAR and MNIST, NASNet, and multiples of what networks divide by.
 FIXED_SIZES: tuple[Size, ...] = tuple(
@@ -46,20 +49,20 @@ def batches(
     for size in sizes:
         rng = np.random.default_rng(seed)
         shapes = {each.name: _shape(each, size, batch_size) for each in inputs}
-        images = [shape for shape in shapes.values() if len(shape) == 4] or [(1, *size, 1)]
-        if images[0][1:3] not in found:
-            found[images[0][1:3]] = {
+        known = next((shape[1:3] for shape in shapes.values() if len(shape) == 4), size)
+        if known not in found:
+            found[known] = {
                 each.name: _values(rng, shapes[each.name], each.dtype) for each in inputs
             }
     return found
 
 
 def _shape(fed: Input, size: Size, batch_size: int) -> tuple[int, ...]:
-    if len(fed.shape) == 4:
-        free = (batch_size, *size, 3)
-    elif None not in fed.shape[1:]:
-        free = (batch_size, *fed.shape[1:])
-    else:
+    free = {
+        4: (batch_size, *size, 3),
+        3: (*size, 3) if fed.shape[-1] in (1, 3, 4) else (batch_size, *size),
+    }.get(len(fed.shape), (batch_size, *fed.shape[1:]))
+    if None in free:
         raise CheckpointError(
             f"the graph does not tell the shape {list(fed.shape)} of its input {fed.name!r}, so it "
             "cannot be run: choose inputs whose shape is known"

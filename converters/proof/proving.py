@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from converters.graphs.network import Input
 from converters.proof.comparison import TOLERANCE, Comparison, compare, errors
-from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, Batch, Size, batches
+from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, LARGER_SIZES, Batch, Size, batches
 from converters.proof.plan import GraphRunError
 from converters.proof.report import Proof, Report
-from converters.proof.sides import Reference, Side, Values
+from converters.proof.sides import Reference, Run, Side, Values
 
 Progress = Callable[[str], None]
 
@@ -82,15 +83,14 @@ def prove(
     """
     names = ", ".join(f"{side.target} in {side.dtype}" for side in sides)
     progress(f"running {reference.name}, and {names}")
-    options = {"batch_size": batch_size, "seed": seed}
-    fed = batches(subject.inputs, image_sizes, **options)
+    image_sizes = tuple(image_sizes)
+    fed = batches(subject.inputs, image_sizes, batch_size=batch_size, seed=seed)
     notes: list[str] = []
     try:
         found = _run(reference, sides, fed)
     except GraphRunError as error:
-        fed = _possible(reference, fed, batches(subject.inputs, FIXED_SIZES, **options), error)
-        sizes = " and ".join(f"{height}x{width}" for height, width in fed)
-        notes.append(f"the graph cannot be run on images of any size: compared at {sizes}")
+        fed = _possible(reference, subject.inputs, image_sizes, seed, error)
+        notes.append(f"the graph does not take images of any size: compared at {_told(fed)}")
         found = _run(reference, sides, fed)
     reports = _reports(subject, reference, sides, found)
     if not all(report.passed for report in reports):
@@ -113,7 +113,7 @@ def _run(reference: Reference, sides: Sequence[Side], fed: Mapping[Size, Batch])
         for run in runs:
             run.run(list(fed.values()))
         base.run(list(fed.values()))
-        expected = _by_size(fed, base.result())
+        expected = _by_size(fed, _whole(base.result()))
         actual = [
             {size: _renamed(values, side) for size, values in _by_size(fed, run.result()).items()}
             for side, run in zip(sides, runs, strict=True)
@@ -131,32 +131,53 @@ def _renamed(values: Values, side: Side) -> Values:
 
 def _possible(
     reference: Reference,
-    wanted: Mapping[Size, Batch],
-    fixed: Mapping[Size, Batch],
+    inputs: Sequence[Input],
+    wanted: Sequence[Size],
+    seed: int,
     error: GraphRunError,
 ) -> dict[Size, Batch]:
-    """The batches on which the graph runs: of the wanted ones, else the first of the fixed ones.
+    """Images on which the graph runs: of the wanted sizes, else of the first possible of the usual.
+
+    Some graphs have a batch of one written into them.
 
     Raises:
-        GraphRunError: there is none.
+        GraphRunError: there are none.
     """
     with reference.start("float64") as base:
-        found = {size: batch for size, batch in wanted.items() if _runs(base, batch)}
-        if found:
-            return found
-        for size, batch in fixed.items():
-            if _runs(base, batch):
-                return {size: batch}
-    raise GraphRunError(f"{error}; name the size of its images (--image-size)")
+        for sizes, most in (((*wanted, *LARGER_SIZES), len(wanted)), (FIXED_SIZES, 1)):
+            for batch_size in (2, 1):
+                fed = batches(inputs, sizes, batch_size=batch_size, seed=seed)
+                runs = ((size, batch) for size, batch in fed.items() if _runs(base, batch))
+                found = dict(itertools.islice(runs, most))
+                if found:
+                    return found
+    raise GraphRunError(f"{error}; name the size of its images")
 
 
-def _runs(base, batch: Batch) -> bool:
+def _told(fed: Mapping[Size, Batch]) -> str:
+    return " and ".join(f"{height}x{width}" for height, width in fed)
+
+
+def _runs(base: Run, batch: Batch) -> bool:
     base.run([batch])
     try:
-        base.result()
+        _whole(base.result())
     except GraphRunError:
         return False
     return True
+
+
+def _whole(found: list[Values]) -> list[Values]:
+    """The values, none of which is empty: of images that are too small TensorFlow makes nothing.
+
+    Raises:
+        GraphRunError: one is.
+    """
+    for values in found:
+        for name, value in values.items():
+            if not value.size:
+                raise GraphRunError(f"images of this size leave nothing of {name!r}")
+    return found
 
 
 def _reports(

@@ -74,7 +74,7 @@ def _strings(nodes: Mapping, ref: str) -> list[str]:
     if node is None or node.op != "Const":
         return []
     values = tf.make_ndarray(node.attr["value"].tensor).reshape(-1)
-    return [bytes(value).decode("utf-8", "replace") for value in values]
+    return [tf.compat.as_bytes(value).decode("utf-8", "replace") for value in values]
 
 
 def _variable(nodes: Mapping, ref: str) -> str | None:

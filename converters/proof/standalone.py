@@ -208,13 +208,13 @@ def named(arrays: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:
-    """[batch, ..., channels] as [batch, channels, ...]; arrays of rank 3 and less as they are."""
-    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if array.ndim > 3 else array
+    """[batch, ..., channels] as [batch, channels, ...]; only arrays of rank 4 and 5 are images."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if array.ndim in (4, 5) else array
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
     """The reverse."""
-    return np.moveaxis(array, 1, -1) if array.ndim > 3 else array
+    return np.moveaxis(array, 1, -1) if array.ndim in (4, 5) else array
 
 
 def _last(arrays: Arrays) -> dict[str, np.ndarray]:

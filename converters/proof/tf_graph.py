@@ -7,6 +7,7 @@ float64. Control flow and variables stay what they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -138,7 +139,7 @@ class RunnableGraph:
         try:
             found = self._session.run({**self._fetches, "": self._updates}, feed)
         except (tf.errors.OpError, ValueError) as error:
-            raise GraphRunError(f"{self.plan.path}: {_first_line(error)}") from error
+            raise GraphRunError(f"{self.plan.path}: {_told(error)}") from error
         del found[""]
         return found
 
@@ -363,6 +364,13 @@ def _for_inference(node):
     changed.CopyFrom(node)
     changed.attr["is_training"].b = False
     return changed
+
+
+def _told(error: Exception) -> str:
+    """What a session says of an operation that it could not run."""
+    text = getattr(error, "message", None) or str(error)
+    found = re.search(r"^Node: '(.*)'\n(.+)$", text, re.MULTILINE)
+    return f"its operation {found[1]!r}: {found[2]}" if found else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:
