@@ -12,6 +12,7 @@ from converters.graphs import GraphFacts, graph_facts, read_network
 from converters.graphs.network import Network
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
+from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from converters.recognise.rules import apply_rules, read_rules
@@ -237,10 +238,12 @@ def _check_unread(found: Recognised) -> None:
     shapes = {
         name[len(prefix) :]: found.file.shape(name) for name in found if name.startswith(prefix)
     }
+    # Two forms of a network, or kinds of units, may share a scope; the user chose among them.
+    others = {variable.name for arch in readings(shapes, found.path) for variable in arch.variables}
     inside = {
         name: look
         for name, look in unread(found.arch, shapes).items()
-        if prefix + name not in found.ignored
+        if name not in others and prefix + name not in found.ignored
     }
     if not inside:
         return

@@ -81,7 +81,7 @@ def test_what_is_known_of_a_checkpoint_goes_along():
     arch = arch_lib.resnext_cifar(2, 4)
     values = {v.name: seeded_value(v.name, v.shape) for v in arch.variables}
     decays = (DecayFact("split_layer_1_0_splitN_0_batch1/gamma", 0.5), DecayFact("own", 0.25))
-    facts = GraphFacts("model.meta", (), (), (), decays)
+    facts = GraphFacts("model.meta", (), (), (), decays=decays)
     known = {"facts": facts, "library": "timm", "notes": ["a note"]}
     ckpt = Recognised(WeightsFile.of_arrays("memory", values), arch, "", **known)
     grouped = converters.transcode(ckpt, "grouped")
