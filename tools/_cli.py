@@ -22,7 +22,11 @@ from slim_resnet.frameworks import quiet_stderr
 # A pipe has no width: leave room, so that what another program reads is not folded.
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
-_PYTHON_CHATTER = (r"`layer\.apply` is deprecated", r".*tf\.keras.*")
+_PYTHON_CHATTER = (
+    r"`layer\.apply` is deprecated",
+    r".*tf\.keras.*",
+    r".*isinstance\(treespec, LeafSpec\)",  # torch.export's own
+)
 
 
 def run(main: Callable[[], int]) -> None:

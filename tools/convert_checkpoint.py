@@ -27,6 +27,9 @@ from converters.models.resume import Recipe
 
 # What takes along what is left out otherwise.
 _REMEDIES = {"optimizer slots": "--optimizer", "moving averages": "--weights ema"}
+# Kinds of variables that are told by their scopes, and how many of those.
+_BY_SCOPE = ("unknown variables", "ignored")
+_MOST_SCOPES = 5
 _RECIPE = ("learning_rate", "momentum", "weight_decay")
 # What chooses among a TensorFlow checkpoint's contents, and its default.
 _SLIM_ONLY = {
@@ -237,12 +240,21 @@ def summarize(outcomes: list[Outcome]) -> None:
 
 
 def listed(left_out: LeftOut) -> str:
-    """161 optimizer slots (--optimizer takes them), 267 moving averages (...), ..."""
+    """161 optimizer slots (--optimizer takes them), 2 unknown variables (below head), ..."""
     parts = []
     for kind, names in left_out:
-        remedy = f" ({_REMEDIES[kind]} takes them)" if kind in _REMEDIES else ""
-        parts.append(f"{len(names)} {kind}{remedy}")
+        told = f"{_REMEDIES[kind]} takes them" if kind in _REMEDIES else below(kind, names)
+        parts.append(f"{len(names)} {kind}{f' ({told})' if told else ''}")
     return ", ".join(parts)
+
+
+def below(kind: str, names: tuple[str, ...]) -> str:
+    """The scopes of variables whose kind does not say what they are."""
+    if kind not in _BY_SCOPE:
+        return ""
+    scopes = dict.fromkeys(name.rpartition("/")[0] or name for name in names)
+    more = f" and {len(scopes) - _MOST_SCOPES} more" if len(scopes) > _MOST_SCOPES else ""
+    return f"below {', '.join(list(scopes)[:_MOST_SCOPES])}{more}"
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from converters.graphs.network import Network
 from slim_resnet.arch.architecture import Arch
 
 if TYPE_CHECKING:  # which reads what is written here
@@ -48,13 +49,29 @@ def training_facts(ckpt: Recognised) -> dict[str, Fact]:
 
     The source of a fact says whether it is known (from the graph) or assumed.
     """
-    if ckpt.arch is None:
-        return {"preprocessing": Fact(_UNKNOWN, "what the graph reads is what it takes")}
+    if ckpt.network is not None:
+        return {"preprocessing": _of_the_graph(ckpt.network)}
     return {
         "preprocessing": _preprocessing(ckpt.arch, ckpt.library),
         "batch_norm_decay": _batch_norm_decay(ckpt),
         "weight_decay": _weight_decay(ckpt),
     }
+
+
+# What is done to an image before the first layer with weights, where a graph does it.
+_ARITHMETIC = frozenset(("sub", "mul", "div", "add", "cast", "resize", "reverse", "parameter"))
+
+
+def _of_the_graph(network: Network) -> Fact:
+    """What the graph itself does to its images; whatever comes before it is not known."""
+    steps = []
+    for layer in network.layers:
+        if layer.kind not in _ARITHMETIC:
+            break
+        if layer.kind != "parameter":
+            steps.append(f"{layer.kind} {layer.name}")
+    inside = f", and the network itself begins with {', '.join(steps)}" if steps else ""
+    return Fact(f"none before the network{inside}", "the graph, which takes its inputs as they are")
 
 
 def _preprocessing(arch: Arch, library: str) -> Fact:
