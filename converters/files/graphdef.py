@@ -99,9 +99,8 @@ class Node:
 
     def dtype(self, name: str, default: str = "float32") -> str:
         """A type attribute, e.g. `T`, by TensorFlow's name; references as what they refer to."""
-        if name not in self.attributes:
-            return default
-        return dtype_of(self._attribute(name).signed(6) % 100).name
+        number = self._attribute(name).signed(6)
+        return dtype_of(number % 100).name if number else default
 
     def dtypes(self, name: str) -> tuple[str, ...]:
         """A list(type) attribute, e.g. `component_types`; () where it is absent."""

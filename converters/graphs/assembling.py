@@ -42,13 +42,14 @@ class Assembly:
         self._says_trainable = says_trainable
         self._has_variables = has_variables
         self._names: dict[tuple[int, int], str] = {}
+        self._taken: set[str] = set()
         self._given: dict[tuple[int, int], str] = {}
 
     def add(self, drafts: Iterable[Draft]) -> None:
         """Adds the layers of drafts, in an order in which they can be computed."""
+        drafts = [draft for draft in drafts if not draft.static and draft.kind != INPUT]
+        self._taken.update(draft.name for draft in drafts)
         for draft in drafts:
-            if draft.static or draft.kind == INPUT:
-                continue
             inputs = tuple(self._input(value) for value in draft.inputs)
             weights = {role: self._parameter(v, role) for role, v in draft.weights.items()}
             operations = sorted(set(draft.operations), key=lambda n: self._order.get(n, -1))
@@ -74,7 +75,8 @@ class Assembly:
         if key not in self._given:
             parameter = self._parameter(value, "value")
             name = value.draft.name
-            name = self._builder.unique(f"{name}_{value.index}") if value.index else name
+            if value.index or name in self._taken:
+                name = self._builder.unique(f"{name}_{value.index}")
             is_shape = value.constant is not None and value.constant.dtype.kind in "iu"
             operations = tuple(value.draft.operations)
             self.layers.append(

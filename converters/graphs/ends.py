@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import Graph, Ref, parse_ref
+from converters.graphs.guessing import guess_outputs
 
 _SERVING = "serving_default"
 _CLOSE = 5  # names that an error recommends
@@ -47,7 +48,7 @@ def find_ends(graph: Graph, inputs: Sequence[str] = (), outputs: Sequence[str] =
     signature = _signature(graph)
     if signature:
         return Ends(chosen or signature.inputs, signature.outputs)
-    return guess_outputs(graph, chosen)
+    return _guessed(graph, chosen)
 
 
 def text(ref: Ref) -> str:
@@ -82,5 +83,14 @@ def _signature(graph: Graph) -> Ends | None:
     return Ends(tuple(inputs), tuple(dict.fromkeys(outputs)))
 
 
-def guess_outputs(graph: Graph, inputs: tuple[Ref, ...]) -> Ends:
-    raise Malformed("its outputs are not known", "choose outputs")
+def _guessed(graph: Graph, inputs: tuple[Ref, ...]) -> Ends:
+    """The ends that the graph seems to have."""
+    guess = guess_outputs(graph, inputs)
+    if not guess.outputs:
+        raise Malformed(
+            "it is not to be seen which of its operations are outputs: no layer with weights "
+            "depends on an image",
+            "choose outputs",
+        )
+    outputs = tuple((name, 0) for name in guess.outputs)
+    return Ends(inputs, outputs, tuple((name, 0) for name in guess.others), guessed=True)

@@ -12,13 +12,14 @@ from converters.files.tensors import PartialShape
 from converters.graphs.inference import LOOPS
 
 PLACEHOLDERS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
-_ITERATORS = frozenset(("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator"))
-_DEQUEUES = {
+ITERATORS = frozenset(("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator"))
+DEQUEUES = {
     "QueueDequeue": False, "QueueDequeueV2": False, "QueueDequeueMany": True,
     "QueueDequeueManyV2": True, "QueueDequeueUpTo": True, "QueueDequeueUpToV2": True,
 }  # fmt: skip
 # Attributes with the type of an operation's output, the most telling first.
 _TYPES = ("dtype", "DstT", "out_type", "T", "Tparams", "Tidx")
+_RANDOM = ("Random", "StatelessRandom", "TruncatedNormal")
 _MAX_SEEN = 400  # nodes looked at to tell a layout
 _NUMBERS = frozenset(
     ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
@@ -26,21 +27,34 @@ _NUMBERS = frozenset(
 )  # fmt: skip
 
 
+def is_shared_out(graph: Graph, node: Node) -> bool:
+    """Whether an operation shares a batch out to towers."""
+    if node.op not in ("Split", "SplitV") or node.integer("num_split", 1) < 2:
+        return False
+    axis = graph.source(graph.input(node, 0 if node.op == "Split" else 2))
+    return axis is not None and axis.op == "Const" and axis.tensor.small().ravel().tolist() == [0]
+
+
 def hands_over(graph: Graph, ref: Ref) -> bool:
-    """Whether a tensor comes out of an input pipeline: it depends on no variable and no feed."""
+    """Whether a tensor comes out of an input pipeline: it depends on no variable and no feed.
+
+    A batch that is shared out to towers is taken for one.
+    """
+    start = graph.nodes[ref[0]]
+    shared = is_shared_out(graph, start)
     seen, stack = {ref[0]}, [ref[0]]
-    if graph.nodes[ref[0]].op in LOOPS or dtype_of(graph, ref) not in _NUMBERS:
+    if start.op in LOOPS or dtype_of(graph, ref) not in _NUMBERS:
         return False
     while stack:
         node = graph.nodes.get(stack.pop())
-        if node is None or node.op in VARIABLES or _is_image(node):
+        if node is None or node.op in VARIABLES or (_is_image(node) and not shared):
             return False
-        if node.op.startswith(("Random", "StatelessRandom", "TruncatedNormal")):
+        if node.op.startswith(_RANDOM):
             continue
         fresh = [name for name in node.inputs if name not in seen]
         seen.update(fresh)
         stack.extend(fresh)
-    return not graph.nodes[ref[0]].op.startswith(("Random", "StatelessRandom", "TruncatedNormal"))
+    return not start.op.startswith(_RANDOM)
 
 
 def _is_image(node: Node) -> bool:
@@ -54,7 +68,7 @@ def dtype_of(graph: Graph, ref: Ref) -> str:
     """The type of a tensor; "" if it cannot be told."""
     name, index = ref
     node = graph.nodes[name]
-    types = node.dtypes("output_types") if node.op in _ITERATORS else ()
+    types = node.dtypes("output_types") if node.op in ITERATORS else ()
     types = types or node.dtypes("component_types")
     if index < len(types):
         return types[index]
@@ -70,11 +84,11 @@ def shape_of(graph: Graph, ref: Ref) -> PartialShape | None:
     for shapes in (node.partial_shapes("output_shapes"), node.partial_shapes("_output_shapes")):
         if index < len(shapes) and shapes[index] is not None:
             return shapes[index]
-    if node.op in _DEQUEUES:
+    if node.op in DEQUEUES:
         queue = graph.source(graph.input(node, 0))
         shapes = queue.partial_shapes("shapes") if queue is not None else ()
         if index < len(shapes) and shapes[index] is not None:
-            return (None, *shapes[index]) if _DEQUEUES[node.op] else shapes[index]
+            return (None, *shapes[index]) if DEQUEUES[node.op] else shapes[index]
     return None
 
 

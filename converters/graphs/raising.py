@@ -12,7 +12,14 @@ from converters.graphs.drafts import CONSTANT, INPUT, VARIABLE, Builder, Value, 
 from converters.graphs.inference import LOOPS
 from converters.graphs.layouts import TO_NHWC
 from converters.graphs.operations import OPERATIONS, Operation
-from converters.graphs.pipelines import PLACEHOLDERS, dtype_of, hands_over, layout_of, shape_of
+from converters.graphs.pipelines import (
+    PLACEHOLDERS,
+    dtype_of,
+    hands_over,
+    is_shared_out,
+    layout_of,
+    shape_of,
+)
 from converters.graphs.rewriting import Rewriting, Step
 from converters.graphs.variables import Variables
 
@@ -124,7 +131,9 @@ class Raising:
             return self.builder.constant(node.name, np.array(flag, dtype))
         if node.op in PLACEHOLDERS:
             return self._input(ref)
-        if node.op not in OPERATIONS and node.name in self._graph.nodes:
+        if node.name not in self._graph.nodes:
+            return None
+        if node.op not in OPERATIONS or is_shared_out(self._graph, node):
             return self._input(ref) if hands_over(self._graph, ref) else None
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from converters.files.errors import Malformed, blame
 from converters.files.graphdef import Graph, Ref
@@ -33,11 +34,11 @@ def read_network(
     with blame(graph.path):
         ends = find_ends(graph, inputs, outputs)
         raising = Raising(graph, frozenset(ends.inputs))
-        raised = [raising.raised(ref) for ref in ends.outputs]
-        values = [
-            _named(raising.builder, ref, value)
-            for ref, value in zip(ends.outputs, raised, strict=True)
-        ]
+        raised = {ref: raising.raised(ref) for ref in ends.outputs}
+        if ends.guessed:  # what turns out not to depend on an image was none
+            raised = {ref: value for ref, value in raised.items() if not value.static} or raised
+            ends = replace(ends, outputs=tuple(raised))
+        values = [_named(raising.builder, ref, value) for ref, value in raised.items()]
         simplify(raising.builder, values, raising.rewriting.averages.decay)
         return _network(graph, ends, raising, values)
 
@@ -47,6 +48,8 @@ def _named(builder: Builder, ref: Ref, value: Value) -> Value:
     if value.name == text(ref) and not value.static:
         return value
     name = builder.unique(f"{ref[0]}_{ref[1]}") if ref[1] else ref[0]
+    if value.static:
+        return builder.layer(name, "parameter", [], weights={"value": value}, dtype=value.dtype)
     return builder.layer(name, "identity", [value], layout=value.layout)
 
 
@@ -70,7 +73,7 @@ def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -
         layers=tuple(assembly.layers),
         outputs=tuple(value.name for value in outputs),
         parameters=assembly.parameters,
-        notes=tuple(raising.notes),
+        notes=_notes(ends, raising),
         others=tuple(map(text, ends.others)),
     )
     try:
@@ -78,3 +81,18 @@ def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -
     except ValueError as error:
         raise Malformed(f"its network is not consistent: {error}") from error
     return network
+
+
+def _notes(ends: Ends, raising: Raising) -> tuple[str, ...]:
+    """What was guessed, decided upon and left out."""
+    view = raising.rewriting.view
+    notes = []
+    if ends.guessed:
+        notes.append(f"Nobody said which outputs; taken: {', '.join(map(text, ends.outputs))}.")
+    if view.flags:
+        flags = ", ".join(f"{name} {value}" for name, value in sorted(view.flags.items()))
+        notes.append(f"Taken for inference: {flags}.")
+    if view.passed:
+        first = next(iter(view.passed))
+        notes.append(f"Fake quantization is left out ({len(view.passed)} times, as {first}).")
+    return (*notes, *raising.notes)
