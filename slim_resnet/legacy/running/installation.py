@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 from absl.flags import FLAGS
 
 from slim_resnet import compat
@@ -21,6 +22,11 @@ _DEPRECATIONS = (
     r"The `\w+` argument is deprecated",
     r"`[\w.]+` will be removed in a future version",
     r"You are saving your model as an HDF5 file",
+    r"Conversion of an array with ndim > 0 to a scalar",
+    r"NumPy will stop allowing conversion of out-of-bound Python integers",
+    r"elementwise comparison failed",
+    r"The truth value of an empty array is ambiguous",
+    r"tostring\(\) is deprecated",
 )
 _LEGACY_PACKAGES = ("tflearn",)
 _undo: contextlib.ExitStack | None = None
@@ -32,6 +38,7 @@ def install(packages: tuple[str, ...] = ()) -> contextlib.AbstractContextManager
     if _undo is None:
         with contextlib.ExitStack() as undo:
             _silence_deprecations(undo)
+            _print_scalars_as_numbers(undo)
             _switch_to_v1(undo)
             _free_flag_names(undo)
             _mend_lazy_losses(undo)
@@ -83,6 +90,13 @@ def _silence_deprecations(undo: contextlib.ExitStack) -> None:
     undo.enter_context(warnings.catch_warnings())
     for message in _DEPRECATIONS:
         warnings.filterwarnings("ignore", message=message)
+
+
+def _print_scalars_as_numbers(undo: contextlib.ExitStack) -> None:
+    """Has `[np.float32(1)]` print as [1.0]: NumPy 2 spells the type out, in logs and in files."""
+    if not np.__version__.startswith("1."):
+        undo.callback(np.set_printoptions, legacy=np.get_printoptions()["legacy"])
+        np.set_printoptions(legacy="1.25")
 
 
 def _free_flag_names(undo: contextlib.ExitStack) -> None:

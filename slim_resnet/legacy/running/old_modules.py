@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from slim_resnet import compat
-from slim_resnet.legacy.replacements.numpy1 import LEGACY_NAMES
+from slim_resnet.legacy.replacements.numpy1 import CHANGED_FUNCTIONS, LEGACY_NAMES
 from slim_resnet.legacy.tables import python_stdlib, symbols
 from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
@@ -81,7 +81,8 @@ def _tensorflow() -> OldModule:
 
 def _numpy() -> OldModule:
     core = OldModule("numpy.core", np._core if hasattr(np, "_core") else np.core)
-    return OldModule("numpy", np, core=core, lib=OldModule("numpy.lib", np.lib), **LEGACY_NAMES)
+    names = LEGACY_NAMES | CHANGED_FUNCTIONS
+    return OldModule("numpy", np, core=core, lib=OldModule("numpy.lib", np.lib), **names)
 
 
 def _keras() -> OldModule:
