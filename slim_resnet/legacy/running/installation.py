@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib
+import operator
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from slim_resnet import compat
 from slim_resnet.legacy.running.import_hook import Importer, OldModuleFinder
 from slim_resnet.legacy.running.old_modules import OldModule, old_module
 from slim_resnet.legacy.running.script_source import ScriptFinder
+from slim_resnet.legacy.tables.tensorflow_internals import ATTRIBUTES
 
 _DEPRECATIONS = (
     r"`(tf\.[\w.]+|layer\.\w+)` (is deprecated|and will be removed)",
@@ -42,6 +44,7 @@ def install(packages: tuple[str, ...] = ()) -> contextlib.AbstractContextManager
             _switch_to_v1(undo)
             _free_flag_names(undo)
             _mend_lazy_losses(undo)
+            _restore_private_attributes(undo)
             _hook_imports((*_LEGACY_PACKAGES, *packages), undo)
             _undo = undo.pop_all()
     at_end = contextlib.ExitStack()
@@ -116,6 +119,15 @@ def _mend_lazy_losses(undo: contextlib.ExitStack) -> None:
     if not hasattr(lazy, "ref"):
         lazy.ref = lambda self: self._master_tensor.ref()
         undo.callback(delattr, lazy, "ref")
+
+
+def _restore_private_attributes(undo: contextlib.ExitStack) -> None:
+    """Lets layers of a script's own call what their base class had in 1.15."""
+    for module, name, old, new in ATTRIBUTES:
+        base = getattr(importlib.import_module(module), name)
+        if not hasattr(base, old):
+            setattr(base, old, property(operator.attrgetter(new)))
+            undo.callback(delattr, base, old)
 
 
 def _switch_to_v1(undo: contextlib.ExitStack) -> None:

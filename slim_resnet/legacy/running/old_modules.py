@@ -69,7 +69,7 @@ def old_module(name: str) -> ModuleType:
 
 def _tensorflow() -> OldModule:
     tf, _ = compat.apply()
-    return OldModule(
+    made = OldModule(
         "tensorflow",
         tf,
         __file__=importlib.import_module("tensorflow").__file__,
@@ -77,6 +77,9 @@ def _tensorflow() -> OldModule:
         VERSION=API_VERSION,
         contrib=OldModule("tensorflow.contrib", None),
     )
+    v2 = OldModule("tensorflow.compat.v2", tf.compat.v2)
+    made.compat = OldModule("tensorflow.compat", tf.compat, v1=made, v2=v2)
+    return made
 
 
 def _numpy() -> OldModule:
