@@ -1,11 +1,12 @@
 # make demo | make test | make story | make lint: each sets up .venv first, once.
+# make legacy: another environment, .venv-legacy, with the NumPy that TensorFlow 1 scripts expect.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Whole test files go to one worker, so that what a file loads is loaded once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo story test test-slow lint clean
+.PHONY: setup demo legacy story test test-slow lint clean
 
 setup: $(STAMP)
 
@@ -15,6 +16,14 @@ $(STAMP): setup.py pyproject.toml
 		|| { echo "this needs Python 3.10 or later: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+legacy: .venv-legacy/.installed
+	@echo ".venv-legacy/bin/python -m slim_resnet.legacy SCRIPT.py [args...]"
+
+.venv-legacy/.installed: setup.py pyproject.toml
+	$(PYTHON) -m venv .venv-legacy
+	.venv-legacy/bin/python -m pip install --quiet --disable-pip-version-check -e '.[legacy]'
 	@touch $@
 
 demo: $(STAMP)
@@ -39,4 +48,4 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv out build *.egg-info
+	rm -rf .venv .venv-legacy out build *.egg-info

@@ -17,7 +17,10 @@ TORCH = ["torch==2.13.0"]
 # What training tools need besides TensorFlow: scikit-learn's digits, learning curves, peak memory.
 TRAIN = ["scikit-learn>=1.4", "matplotlib>=3.8", "psutil>=5.9"]
 # Reads and rewrites TensorFlow 1 scripts, comments kept.
-LEGACY = ["libcst>=1.4"]
+SCRIPTS = ["libcst>=1.4"]
+# The NumPy that such scripts were written for computes and converts otherwise than NumPy 2. JAX,
+# which TensorFlow and Keras import where they find it, needs NumPy 2, as does ml_dtypes 0.6.
+LEGACY = [*TF, *SCRIPTS, "numpy>=1.26.4,<2", "ml_dtypes<0.6"]
 ONNX = ["onnx==1.23.*", "onnxscript==0.7.*"]
 # torchvision and timm are the peers that converted networks are compared with; torchvision 0.28 is
 # torch 2.13's.
@@ -55,8 +58,8 @@ setup(
         "torch": TORCH,
         "onnx": [*TORCH, *ONNX],
         "train": [*TF, *TRAIN],
-        "legacy": [*TF, *LEGACY],
+        "legacy": LEGACY,
         "test": TEST,
-        "all": [*TF, *TORCH, *ONNX, *TRAIN, *LEGACY, *TEST],
+        "all": [*TF, *TORCH, *ONNX, *TRAIN, *SCRIPTS, *TEST],
     },
 )

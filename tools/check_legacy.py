@@ -83,7 +83,7 @@ def builder(record, args: argparse.Namespace):
     if args.arch:
         return rebuilt.arch_builder(record, args.arch, args.kwargs)
     sys.path.insert(0, os.getcwd())
-    return rebuilt.spec_builder(record, args.builder, args.arg_scope, args.kwargs)
+    return rebuilt.user_builder(record, args.builder, args.arg_scope, args.kwargs)
 
 
 def checkpoint(path: str | None):

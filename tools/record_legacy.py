@@ -274,7 +274,8 @@ def from_builder(args, dtype):
     args.kwargs = builder_kwargs(args, function)
     graph = tf.Graph()
     with graph.as_default():
-        images = tf.placeholder(dtype, [None, None, None, args.channels], name='images')
+        size = args.image_size[0] if args.fixed_size else (None, None)
+        images = tf.placeholder(dtype, [None] + list(size) + [args.channels], name='images')
         result = call_inside(arg_scopes(args, dtype), lambda: function(images, **args.kwargs))
     end_points, outputs = named_tensors(graph, result)
     return Net(graph, images, end_points, outputs)
@@ -773,6 +774,8 @@ def parse(argv):
     add('--feed', type=json_object, default={}, help='values of other placeholders')
     add('--end-points', metavar='REGEX', help='op names, in an imported graph')
     add('--image-size', type=image_size, action='append', metavar='HxW', help='may be repeated')
+    add('--fixed-size', action='store_true',
+        help='for a builder that must know the size of its images: one --image-size')
     add('--batch-size', type=positive, default=2)
     add('--channels', type=positive, default=3, help='where the graph does not tell')
     add('--dtype', choices=('float32', 'float64'), action='append', help='default: both')
@@ -781,6 +784,8 @@ def parse(argv):
     args = parser.parse_args(argv)
     args.mode = next((mode for mode in MODES if getattr(args, mode)), None)
     args.image_size = args.image_size or [(64, 64), (97, 65)]
+    if args.fixed_size and len(args.image_size) > 1:
+        parser.error('--fixed-size goes with one --image-size')
     args.dtype = args.dtype or ['float32', 'float64']
     args.weights = args.weights or ('checkpoint' if args.checkpoint else 'seeded')
     if args.frozen:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from slim_resnet.compat import tf
+from slim_resnet.regression import static_shapes
 from slim_resnet.regression.canonical import VARIABLES, canonicalize, dependencies, op_type
 from slim_resnet.regression.graph_diff import WHERE, compare
-from slim_resnet.regression.rebuilt import AFTER, Net, is_imported
+from slim_resnet.regression.rebuilt import AFTER, Net, graph_def, is_imported
 from slim_resnet.regression.record import Record
 
 # Collections that say how a graph was saved, run or watched, not what it is.
@@ -59,14 +60,40 @@ def structure(record: Record, net: Net, old) -> list[Aspect]:
         net: the network, rebuilt in float32.
         old: the recorded graph, a `tf.Graph`.
     """
-    aspects = [_graph(record, net, old)]
+    static = _static(record, net)
+    aspects = [_graph(record, net, old, static)]
     if record.info["mode"] == "frozen":
         names = ("regularization losses", "variables", "collections")
         return aspects + [Aspect(n, "a frozen graph has none", decides=False) for n in names]
-    return [*aspects, _losses(record, net, old), _variables(record, net), _collections(record, net)]
+    return [
+        *aspects,
+        _losses(record, net, old, static),
+        _variables(record, net),
+        _collections(record, net),
+    ]
 
 
-def _graph(record: Record, net: Net, old) -> Aspect:
+class Static(NamedTuple):
+    """What follows from the shape of the input alone, in the rebuilt and in the recorded graph."""
+
+    now: Mapping[str, list]
+    then: Mapping[str, list]
+
+
+def _static(record: Record, net: Net) -> Static:
+    """Found for the image sizes of the record, each in a batch of its size and in a larger one."""
+    fixed = net.images.shape.as_list()
+    sizes = [tuple(map(int, size.split("x"))) for size in record.info["images_crc32"]]
+    batches = (record.info["batch_size"], record.info["batch_size"] + 1)
+    wanted = [(batch, *size, record.info["channels"]) for batch in batches for size in sizes]
+    shapes = [[known or free for known, free in zip(fixed, w, strict=True)] for w in wanted]
+    return Static(
+        static_shapes.values(net.graph.as_graph_def(), net.images.op.name, shapes),
+        static_shapes.values(graph_def(record), record.info["input"], shapes),
+    )
+
+
+def _graph(record: Record, net: Net, old, static: Static) -> Aspect:
     """The end points and the updates of the moving statistics, and all that they depend on."""
     entries = [e for e in record.info["end_points"] if not e["name"].startswith(AFTER)]
     then = {e["name"]: old.get_tensor_by_name(e["tensor"]) for e in entries}
@@ -75,20 +102,20 @@ def _graph(record: Record, net: Net, old) -> Aspect:
         now |= net.end_points
     then |= _updates(old.get_operation_by_name(name) for name in record.info["update_ops"])
     now |= _updates(_members(net, tf.GraphKeys.UPDATE_OPS))
-    nodes, count = _node_differences(record, net, old, now, then)
+    nodes, count = _node_differences(record, net, old, static, now, then)
     labels = _order_differences("", list(now), list(then))
     return Aspect(
         "graph", f"{count} nodes behind {len(then)} end points and updates", (*nodes, *labels)
     )
 
 
-def _losses(record: Record, net: Net, old) -> Aspect:
+def _losses(record: Record, net: Net, old, static: Static) -> Aspect:
     """The regularization losses, each named by the variables that it depends on."""
     recorded = map(old.get_operation_by_name, record.info["regularization_losses"])
     then = _labelled("loss of", recorded)
     now = _labelled("loss of", _members(net, tf.GraphKeys.REGULARIZATION_LOSSES))
     labels = _order_differences("regularization ", list(now), list(then))
-    nodes, _ = _node_differences(record, net, old, now, then)
+    nodes, _ = _node_differences(record, net, old, static, now, then)
     return Aspect("regularization losses", f"{len(then)} losses", (*labels, *nodes))
 
 
@@ -180,7 +207,12 @@ def _labelled(prefix: str, ops: Iterable) -> dict[str, Any]:
 
 
 def _node_differences(
-    record: Record, net: Net, old, now: Mapping[str, Any], then: Mapping[str, Any]
+    record: Record,
+    net: Net,
+    old,
+    static: Static,
+    now: Mapping[str, Any],
+    then: Mapping[str, Any],
 ) -> tuple[list[str], int]:
     """The differences behind the labels that both sides have, and the number of nodes."""
     common = [label for label in then if label in now]
@@ -189,8 +221,9 @@ def _node_differences(
         {label: then[label] for label in common},
         weights=net.variables if record.info["mode"] == "frozen" else (),
         checksums={entry["name"]: entry["crc32"] for entry in record.info["constants"]},
+        static=static.then,
     )
-    rebuilt = canonicalize(net.graph, {label: now[label] for label in common})
+    rebuilt = canonicalize(net.graph, {label: now[label] for label in common}, static=static.now)
     return [str(d) for d in compare(rebuilt, recorded)], len(recorded.nodes)
 
 

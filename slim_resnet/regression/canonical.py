@@ -17,6 +17,7 @@ import numpy as np
 
 from slim_resnet.compat import tf
 from slim_resnet.regression import atrous
+from slim_resnet.regression.static_shapes import TARGET
 
 # Later versions of one op: the same computation, with more dtypes or attributes.
 OP_ALIASES = {
@@ -51,10 +52,11 @@ LARGE_CONSTANT = 1024
 
 @dataclass(frozen=True)
 class Leaf:
-    """Where a computation starts: an input, a variable or a constant.
+    """Where a computation starts: an input, a variable or a constant; or a shape.
 
     `value` is a constant's contents as nested lists, or the CRC-32 of its bytes if it is large.
-    A constant has no name: it says nothing.
+    A constant has no name: it says nothing. What is computed from the shape of the input alone has
+    the kind "shape" and as `value` what it is for several such shapes.
     """
 
     kind: str
@@ -64,6 +66,8 @@ class Leaf:
     value: Any = None
 
     def __str__(self) -> str:
+        if self.kind == "shape":
+            return f"{self.dtype} {list(self.value)}, by the input's shape"
         if self.kind != "constant":
             return f"{self.kind} {self.name}"
         large = isinstance(self.value, int) and self.shape
@@ -119,6 +123,7 @@ def canonicalize(
     *,
     weights: Collection[str] = (),
     checksums: Mapping[str, int] | None = None,
+    static: Mapping[str, list] | None = None,
 ) -> Canonical:
     """The canonical form of what `roots` depend on.
 
@@ -128,6 +133,7 @@ def canonicalize(
         roots: label -> a tensor or an op of `graph`.
         weights: names of constants that stand for the variables of a frozen graph.
         checksums: name -> CRC-32 of large constants whose contents are gone.
+        static: what `static_shapes.values` found in the graph.
 
     Returns:
         The canonical form.
@@ -140,7 +146,7 @@ def canonicalize(
     folded = atrous.find(ops)
     made: dict[Any, Value] = {}
     for op in ops:
-        made[op] = _value(op, made, folded, frozenset(weights), checksums or {})
+        made[op] = _value(op, made, folded, frozenset(weights), checksums or {}, static or {})
     values = {
         label: _output(root, made) if tf.is_tensor(root) else made[root]
         for label, root in roots.items()
@@ -148,7 +154,9 @@ def canonicalize(
     return Canonical(_needed(made, values.values()), values)
 
 
-def _value(op, made: dict, folded: dict, weights: frozenset, checksums: Mapping) -> Value:
+def _value(
+    op, made: dict, folded: dict, weights: frozenset, checksums: Mapping, static: Mapping
+) -> Value:
     """What `op` stands for, given what its inputs stand for (`made`)."""
     if op.type in IDENTITIES:
         return _input(op, op.inputs[0], made)
@@ -163,8 +171,24 @@ def _value(op, made: dict, folded: dict, weights: frozenset, checksums: Mapping)
         attributes = {**_attributes(conv), **attributes}
     else:
         conv, tensors, attributes = op, _read_inputs(op), _attributes(op)
-    inputs = tuple(_input(op, tensor, made) for tensor in tensors)
+    inputs = tuple(
+        _static(op, i, tensor, static) or _input(op, tensor, made)
+        for i, tensor in enumerate(tensors)
+    )
     return Output(Node(conv.name, op_type(conv), attributes, inputs), 0)
+
+
+def _static(op, position: int, tensor, static: Mapping[str, list]) -> Leaf | None:
+    """An input whose values follow from the shape of the graph's input, if it is one."""
+    is_target = op.type == "Reshape" and position == 1
+    runs = static.get(f"{op.name}{TARGET}") if is_target else None
+    runs = static.get(tensor.name) if runs is None else runs
+    if runs is None:
+        return None
+    dtype, shape = ("int32" if is_target else tensor.dtype.name), np.shape(runs[0])
+    if all(run == runs[0] for run in runs):
+        return Leaf("constant", None, dtype, shape, runs[0])
+    return Leaf("shape", None, dtype, shape, tuple(runs))
 
 
 def _input(op, tensor, made: dict) -> Value:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from slim_resnet import arch as arch_lib
-from slim_resnet import resnet_utils
+from slim_resnet import legacy, resnet_utils
 from slim_resnet.compat import identity_equality, slim, tf
+from slim_resnet.legacy.running.script_source import OWN_PACKAGES, is_script
 from slim_resnet.regression.canonical import FUSED_EPSILON, plain_name
 from slim_resnet.regression.record import Record, RecordError
 
@@ -100,6 +102,40 @@ def spec_builder(
     if scope_spec:
         scope = _locate(scope_spec, "--arg-scope")(**record.info["arg_scope_kwargs"])
     return Builder(function, found, scope, _least_epsilon(record))
+
+
+def user_builder(
+    record: Record,
+    spec: str,
+    arg_scope: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Builder:
+    """`spec_builder`'s; code that needs the API of TensorFlow 1.15 gets it.
+
+    What does not build on today's TensorFlow is imported again under `slim_resnet.legacy`, which
+    then stays installed: the very module that was recorded, with its `tf.contrib`, builds as it is.
+
+    Raises:
+        RebuildError: it builds neither way.
+    """
+    before = set(sys.modules)
+    try:
+        build = spec_builder(record, spec, arg_scope, kwargs)
+        rebuild(record, build)
+    except RebuildError:
+        _forget_scripts(set(sys.modules) - before)
+        legacy.install()
+        build = spec_builder(record, spec, arg_scope, kwargs)
+        rebuild(record, build)
+    return build
+
+
+def _forget_scripts(names: set[str]) -> None:
+    """Has modules of the user's imported anew, by the next import of them."""
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and name.partition(".")[0] not in OWN_PACKAGES and is_script(file):
+            del sys.modules[name]
 
 
 @dataclass(frozen=True)
@@ -195,19 +231,20 @@ def recorded_graph(record: Record):
     graph = tf.Graph()
     with graph.as_default():
         try:
-            tf.import_graph_def(_graph_def(record), name="")
+            tf.import_graph_def(graph_def(record), name="")
         except ValueError as error:
             raise RecordError(f"{record.path}: its graph cannot be imported: {error}") from error
     return graph
 
 
-def _graph_def(record: Record):
+def graph_def(record: Record):
+    """The recorded float32 graph; large constants have no contents."""
     return tf.GraphDef.FromString(record.arrays["graph_def"].tobytes())
 
 
 def _input_shape(record: Record) -> list[int | None]:
     """The static shape of the recorded input, without which shapes would be computed otherwise."""
-    node = next(n for n in _graph_def(record).node if n.name == record.info["input"])
+    node = next(n for n in graph_def(record).node if n.name == record.info["input"])
     shape = tf.TensorShape(node.attr["shape"].shape)
     return [None, None, None, record.info["channels"]] if shape.rank is None else shape.as_list()
 

@@ -1,8 +1,12 @@
-"""NumPy's names of 2017-2019 that NumPy 2 removed, for scripts that run under the shim."""
+"""NumPy of 2017-2019: names that are gone, ragged arrays, `copy=False`."""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+
+_IS_NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0b1"
 
 
 def asscalar(a):
@@ -15,6 +19,52 @@ def fromstring(string, dtype=float, count=-1, **text):
     if text.get("sep"):
         return np.fromstring(string, dtype, count, **text)
     return np.frombuffer(string, dtype, count).copy()
+
+
+def _converting(function, name: str):
+    """`np.array` or one of its like, making an object array of ragged lists, as it did until 1.24.
+
+    `copy=False` is what it was until NumPy 2: a copy where one is needed.
+    """
+
+    @functools.wraps(function)
+    def convert(a, dtype=None, *args, **kwargs):
+        if kwargs.get("copy") is False and _IS_NUMPY_2:
+            kwargs["copy"] = None
+        try:
+            return function(a, dtype, *args, **kwargs)
+        except ValueError as error:
+            if dtype is not None or "inhomogeneous" not in str(error):
+                raise
+            return function(a, object, *args, **kwargs)
+
+    convert.__name__ = convert.__qualname__ = name
+    return convert
+
+
+def equal(a, b):
+    """`a == b`, False for arrays whose shapes do not fit, where NumPy 1.25 and later raise."""
+    try:
+        return a == b
+    except ValueError as error:
+        if _do_not_fit(a, b, error):
+            return False
+        raise
+
+
+def not_equal(a, b):
+    """`a != b`, True for arrays whose shapes do not fit, where NumPy 1.25 and later raise."""
+    try:
+        return a != b
+    except ValueError as error:
+        if _do_not_fit(a, b, error):
+            return True
+        raise
+
+
+def _do_not_fit(a, b, error: ValueError) -> bool:
+    is_array = isinstance(a, np.ndarray) or isinstance(b, np.ndarray)
+    return is_array and "could not be broadcast" in str(error)
 
 
 class _Cast(dict):
@@ -72,4 +122,9 @@ LEGACY_NAMES = {
     "AxisError": np.exceptions.AxisError,
     "ComplexWarning": np.exceptions.ComplexWarning,
     "VisibleDeprecationWarning": np.exceptions.VisibleDeprecationWarning,
+}
+
+# Names that are still there and took more.
+CHANGED_FUNCTIONS = {
+    name: _converting(getattr(np, name), name) for name in ("array", "asanyarray", "asarray")
 }

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from slim_resnet.legacy.rewriting import numpy_rules
 from slim_resnet.legacy.rewriting.script import Script, Use
 from slim_resnet.legacy.rewriting.syntax import UnreadableError, cst, is_wildcard
 from slim_resnet.legacy.rewriting.verdict import (
@@ -24,6 +25,7 @@ LEGACY_KERAS_SWITCH = "TF_USE_LEGACY_KERAS"
 _DYNAMIC = "its names are taken while the script runs: which ones is not visible here"
 _AMBIGUOUS = "`{}` may be something else here: the script gives it a value, too"
 
+_LONGEST_CODE = 60
 _OWN_METHOD = "{}() may be the script's own method"
 
 
@@ -98,8 +100,17 @@ def _is_hidden(path: pathlib.Path) -> bool:
 
 
 def judged(script: Script) -> Iterator[Finding]:
-    """A finding for each use, in one script, of a name that a verdict exists for."""
-    return (finding(script, use, verdict) for use, verdict in verdicts(script))
+    """What there is to say of one script: of names that it uses, of what depends on NumPy."""
+    named = [finding(script, use, verdict) for use, verdict in verdicts(script)]
+    ruled = [_of_numpy(script, place) for place in numpy_rules.find(script)]
+    yield from sorted([*named, *ruled], key=lambda item: (item.line, item.column))
+
+
+def _of_numpy(script: Script, place: numpy_rules.Place) -> Finding:
+    code = script.module.code_for_node(place.node)
+    said = code if len(code) <= _LONGEST_CODE else f"{code[:_LONGEST_CODE]}..."
+    where = script.position(place.node)
+    return Finding(script.path, *where, " ".join(said.split()), Group.NUMPY, None, place.remedy)
 
 
 def finding(script: Script, use: Use, verdict: Verdict) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slim_resnet.legacy.rewriting import installed_sources
-from slim_resnet.legacy.rewriting.verdict import V1, Group, is_keras, judge
+from slim_resnet.legacy.rewriting.verdict import V1, is_keras, judge
 from slim_resnet.legacy.tables import public_names
 from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
@@ -40,7 +40,7 @@ def new_name(name: str, v1: bool) -> str | None:
         top, _, rest = name.partition(".")
         is_module = v1 and top == "tensorflow" and public_names.find(rest) is not None
         return f"{V1}.{rest}" if is_module else name
-    if verdict.group is not Group.SHIM or (is_keras(name) and not v1):
+    if not verdict.is_renamed or (is_keras(name) and not v1):
         return name
     is_package = verdict.successor is None and not name.startswith(("absl.", "numpy."))
     return verdict.successor if verdict.successor or is_package else name

@@ -57,7 +57,7 @@ class Renaming:
         for use, verdict in self._found:
             if isinstance(use.node, cst.ImportAlias | cst.ImportFrom):
                 continue
-            if verdict.group is Group.SHIM and self._is_other_name(use):
+            if verdict.is_renamed and self._is_other_name(use):
                 others.append(use)
             else:
                 places[use.node].append((use, verdict))
@@ -116,7 +116,7 @@ class Renaming:
 
     def _stays(self, use: Use, binding: Binding, verdict: Verdict) -> bool:
         """Whether what is written means the right thing once the import is rewritten."""
-        if verdict.group is not Group.SHIM:
+        if not verdict.is_renamed:
             return True
         name = self._new(use.name)
         if is_wildcard(binding) and self._new(module_name(binding.statement)) is not None:

@@ -131,7 +131,7 @@ def rewrite(path: str | os.PathLike) -> Rewritten:
         if verdict.group in (Group.NO_SUCCESSOR, Group.UNDECIDED)
     ]
     code = script.code
-    if any(verdict.group is Group.SHIM for _, verdict in found):
+    if any(verdict.is_renamed for _, verdict in found):
         renaming = Renaming(script, found)
         copy = Script(path, renaming.run())
         code = prologue.add(copy, renaming.v1)
@@ -146,6 +146,6 @@ def _still_old(copy: Script, known: list[Finding]) -> list[Finding]:
     found = [
         finding(copy, use, _NOT_DONE)
         for use, verdict in verdicts(copy)
-        if verdict.group is Group.SHIM and not any(map(copy.is_through_own_module, use.bindings))
+        if verdict.is_renamed and not any(map(copy.is_through_own_module, use.bindings))
     ]
     return [item for item in found if item.symbol not in symbols]

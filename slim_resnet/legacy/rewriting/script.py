@@ -216,6 +216,12 @@ class Script:
         _, meant = own.export(binding.name.rpartition(".")[2]) if own else (False, None)
         return binding._replace(name=meant) if meant else binding
 
+    def only_value(self, name: cst.Name) -> cst.CSTNode | None:
+        """The expression that a name stands for, where the script assigns it once and in full."""
+        scope = self._of[_meta.ScopeProvider].get(name)
+        assignments = list(scope[name.value]) if scope else []
+        return self._value(assignments[0]) if len(assignments) == 1 else None
+
     def _statement(self, assignment) -> cst.Assign | None:
         """The `name = value` that an assignment is, if it is no more than that."""
         if not isinstance(assignment, _meta.Assignment):

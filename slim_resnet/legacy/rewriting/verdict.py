@@ -27,6 +27,7 @@ class Group(enum.Enum):
     SHIM = "works through the shim"
     NO_SUCCESSOR = "has no successor"
     UNDECIDED = "not decided"
+    NUMPY = "depends on NumPy"
 
 
 class Verdict(NamedTuple):
@@ -35,6 +36,11 @@ class Verdict(NamedTuple):
     group: Group
     successor: str | None = None
     remedy: str = ""
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether the shim provides for it, and a copy without the shim says it otherwise."""
+        return self.group in (Group.SHIM, Group.NUMPY)
 
 
 @functools.cache
@@ -162,23 +168,23 @@ def _numpy(name: str) -> Verdict | None:
     from slim_resnet.legacy.replacements.numpy1 import LEGACY_NAMES
 
     if name == "ndarray.tostring":
-        return Verdict(Group.SHIM, "numpy.ndarray.tobytes")
+        return Verdict(Group.NUMPY, "numpy.ndarray.tobytes")
     package, _, inner = name.partition(".")
     if package in ("lib", "core") and inner:  # they showed all that NumPy has
-        target = np.lib if package == "lib" else np._core
+        target = np.lib if package == "lib" else getattr(np, "_core", None) or np.core
         shown = inner.partition(".")[0]
         is_gone = not hasattr(target, shown) and (hasattr(np, shown) or shown in LEGACY_NAMES)
-        return (_numpy(inner) or Verdict(Group.SHIM, f"numpy.{inner}")) if is_gone else None
+        return (_numpy(inner) or Verdict(Group.NUMPY, f"numpy.{inner}")) if is_gone else None
     if name not in LEGACY_NAMES or name in vars(np):
         return None
     value = LEGACY_NAMES[name]
     if isinstance(value, type) and value.__module__ == "builtins":
-        return Verdict(Group.SHIM, f"builtins.{value.__name__}")
+        return Verdict(Group.NUMPY, f"builtins.{value.__name__}")
     own = getattr(value, "__name__", None)
     for public in (own, *sorted(vars(np))):
         if public and vars(np).get(public) is value:
-            return Verdict(Group.SHIM, f"numpy.{public}")
-    return Verdict(Group.SHIM, remedy="NumPy 2 has nothing of the kind under one name")
+            return Verdict(Group.NUMPY, f"numpy.{public}")
+    return Verdict(Group.NUMPY, remedy="NumPy 2 has nothing of the kind under one name")
 
 
 @functools.cache

@@ -5,22 +5,30 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib
+import operator
 import sys
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 from absl.flags import FLAGS
 
 from slim_resnet import compat
 from slim_resnet.legacy.running.import_hook import Importer, OldModuleFinder
 from slim_resnet.legacy.running.old_modules import OldModule, old_module
 from slim_resnet.legacy.running.script_source import ScriptFinder
+from slim_resnet.legacy.tables.tensorflow_internals import ATTRIBUTES
 
 _DEPRECATIONS = (
     r"`(tf\.[\w.]+|layer\.\w+)` (is deprecated|and will be removed)",
     r"The `\w+` argument is deprecated",
     r"`[\w.]+` will be removed in a future version",
     r"You are saving your model as an HDF5 file",
+    r"Conversion of an array with ndim > 0 to a scalar",
+    r"NumPy will stop allowing conversion of out-of-bound Python integers",
+    r"elementwise comparison failed",
+    r"The truth value of an empty array is ambiguous",
+    r"tostring\(\) is deprecated",
 )
 _LEGACY_PACKAGES = ("tflearn",)
 _undo: contextlib.ExitStack | None = None
@@ -32,9 +40,11 @@ def install(packages: tuple[str, ...] = ()) -> contextlib.AbstractContextManager
     if _undo is None:
         with contextlib.ExitStack() as undo:
             _silence_deprecations(undo)
+            _print_scalars_as_numbers(undo)
             _switch_to_v1(undo)
             _free_flag_names(undo)
             _mend_lazy_losses(undo)
+            _restore_private_attributes(undo)
             _hook_imports((*_LEGACY_PACKAGES, *packages), undo)
             _undo = undo.pop_all()
     at_end = contextlib.ExitStack()
@@ -85,6 +95,13 @@ def _silence_deprecations(undo: contextlib.ExitStack) -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
+def _print_scalars_as_numbers(undo: contextlib.ExitStack) -> None:
+    """Has `[np.float32(1)]` print as [1.0]: NumPy 2 spells the type out, in logs and in files."""
+    if not np.__version__.startswith("1."):
+        undo.callback(np.set_printoptions, legacy=np.get_printoptions()["legacy"])
+        np.set_printoptions(legacy="1.25")
+
+
 def _free_flag_names(undo: contextlib.ExitStack) -> None:
     """Lets a script define --log_dir and the like, which absl has today and would not give up."""
     for module, flags in FLAGS.flags_by_module_dict().items():
@@ -102,6 +119,15 @@ def _mend_lazy_losses(undo: contextlib.ExitStack) -> None:
     if not hasattr(lazy, "ref"):
         lazy.ref = lambda self: self._master_tensor.ref()
         undo.callback(delattr, lazy, "ref")
+
+
+def _restore_private_attributes(undo: contextlib.ExitStack) -> None:
+    """Lets layers of a script's own call what their base class had in 1.15."""
+    for module, name, old, new in ATTRIBUTES:
+        base = getattr(importlib.import_module(module), name)
+        if not hasattr(base, old):
+            setattr(base, old, property(operator.attrgetter(new)))
+            undo.callback(delattr, base, old)
 
 
 def _switch_to_v1(undo: contextlib.ExitStack) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from slim_resnet import compat
-from slim_resnet.legacy.replacements.numpy1 import LEGACY_NAMES
+from slim_resnet.legacy.replacements.numpy1 import CHANGED_FUNCTIONS, LEGACY_NAMES
 from slim_resnet.legacy.tables import python_stdlib, symbols
 from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
@@ -69,7 +69,7 @@ def old_module(name: str) -> ModuleType:
 
 def _tensorflow() -> OldModule:
     tf, _ = compat.apply()
-    return OldModule(
+    made = OldModule(
         "tensorflow",
         tf,
         __file__=importlib.import_module("tensorflow").__file__,
@@ -77,11 +77,15 @@ def _tensorflow() -> OldModule:
         VERSION=API_VERSION,
         contrib=OldModule("tensorflow.contrib", None),
     )
+    v2 = OldModule("tensorflow.compat.v2", tf.compat.v2)
+    made.compat = OldModule("tensorflow.compat", tf.compat, v1=made, v2=v2)
+    return made
 
 
 def _numpy() -> OldModule:
     core = OldModule("numpy.core", np._core if hasattr(np, "_core") else np.core)
-    return OldModule("numpy", np, core=core, lib=OldModule("numpy.lib", np.lib), **LEGACY_NAMES)
+    names = LEGACY_NAMES | CHANGED_FUNCTIONS
+    return OldModule("numpy", np, core=core, lib=OldModule("numpy.lib", np.lib), **names)
 
 
 def _keras() -> OldModule:

@@ -14,10 +14,12 @@ import traceback
 from collections.abc import Callable
 from types import ModuleType
 
+import numpy as np
+
 from slim_resnet import legacy
 from slim_resnet.frameworks import quiet_stderr, require
-from slim_resnet.legacy.running.script_source import compile_script
-from slim_resnet.legacy.tables import python2
+from slim_resnet.legacy.running.script_source import compile_script, is_script
+from slim_resnet.legacy.tables import numpy_changes, python2
 
 _LEGACY = os.path.dirname(os.path.abspath(legacy.__file__))
 _NOT_THE_SCRIPTS = (_LEGACY, "<frozen runpy>", "<frozen importlib", runpy.__file__)
@@ -68,6 +70,7 @@ def _run(
     execute: Callable[[], None], argv: list[str], folder: str, packages: tuple[str, ...]
 ) -> int:
     _start_quietly()
+    print(_versions(), file=sys.stderr, flush=True)
     legacy.install(packages)
     sys.argv = argv
     sys.path[0] = folder
@@ -78,6 +81,18 @@ def _run(
     except BaseException as error:
         return _report(error)
     return 0
+
+
+def _versions() -> str:
+    """One line on what the script runs on, and what that means for its arrays."""
+    found = f"TensorFlow {require('tensorflow').__version__}, NumPy {np.__version__}"
+    if np.__version__.startswith("1."):
+        return f"slim_resnet.legacy: {found}"
+    return (
+        f"slim_resnet.legacy: {found}. NumPy 2 refuses float(v) of one-element arrays, computes "
+        "np.uint8(100) + 200 and np.float32(3) * 0.1 in 8 and 32 bits, and more: "
+        f"{numpy_changes.OTHER_NUMPY}"
+    )
 
 
 def _start_quietly() -> None:
@@ -103,20 +118,25 @@ def _report(error: BaseException) -> int:
     if isinstance(error, SyntaxError) and python2.is_python_2(error):
         print(f"error: {python2.explain(error)}, then run it again", file=sys.stderr)
         return 2
-    remedy = _remedy(error)
-    if remedy and hasattr(error, "add_note"):
-        error.add_note(remedy)
     report = traceback.TracebackException.from_exception(error)
     _drop_frames(report)
     print("".join(report.format()), end="", file=sys.stderr)
+    if remedy := _remedy(error, report):
+        print(remedy, file=sys.stderr)
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _remedy(error: BaseException) -> str | None:
+def _remedy(error: BaseException, report: traceback.TracebackException) -> str | None:
     name = getattr(error, "name", None)  # of NameError, ImportError, AttributeError
     if name in _PYTHON_2_NAMES:
         return f"{name} is Python 2: convert the script with 2to3 (part of Python up to 3.12)"
-    return None
+    own = [frame for frame in report.stack if is_script(frame.filename)]
+    found = numpy_changes.refusal(str(error), own[-1].line if own else "", np.__version__)
+    if found is None:
+        return None
+    place = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
+    remedy = f"{place}since NumPy {found.since} {found.cause}: {found.remedy}"
+    return f"{remedy}; {numpy_changes.OTHER_NUMPY}"
 
 
 def _drop_frames(report: traceback.TracebackException | None) -> None:

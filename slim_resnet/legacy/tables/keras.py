@@ -57,6 +57,7 @@ SUCCESSORS |= {
     }.items()
 }
 SUCCESSORS |= {
+    "tf.compat.v2.keras": "tf_keras.api._v2.keras",
     "tf.keras.applications.imagenet_utils._obtain_input_shape": "tf_keras.src.applications."
     "imagenet_utils.obtain_input_shape",
     "tf.keras.backend.tensorflow_backend": f"{_V1}.keras.backend",

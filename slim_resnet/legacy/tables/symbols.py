@@ -96,7 +96,9 @@ def is_package(dotted: str) -> bool:
 
 def _short(dotted: str) -> str:
     top, _, rest = dotted.partition(".")
-    return f"tf.{rest}" if top == "tensorflow" else dotted
+    if top not in ("tensorflow", "tf"):
+        return dotted
+    return f"tf.{rest.removeprefix('compat.v1.')}"
 
 
 def _places() -> frozenset[str]:

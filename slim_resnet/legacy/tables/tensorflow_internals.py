@@ -50,6 +50,11 @@ SUCCESSORS = {
 }
 
 
+# Private attributes that subclasses of scripts use: module, class, old name, name today.
+ATTRIBUTES = (
+    ("tf_keras.src.layers.convolutional.base_conv", "Conv", "_convolution_op", "convolution_op"),
+)
+
 REMEDIES = {
     "tf.python.pywrap_tensorflow": "it was TensorFlow's own C API and has no public successor",
 }

@@ -19,13 +19,15 @@ class Ran(NamedTuple):
     err: str
 
 
-@pytest.fixture(scope="session")
-def run():
-    """Runs `python -m slim_resnet.legacy ...` in an empty folder of its own."""
+ROOT = pathlib.Path(__file__).parents[3]
+# An environment with NumPy 1, as `make legacy` sets it up.
+NUMPY_1 = os.environ.get("LEGACY_PYTHON", str(ROOT / ".venv-legacy" / "bin" / "python"))
 
+
+def _runner(python: str):
     def run(*args, cwd: pathlib.Path, **environment: str) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "slim_resnet.legacy", *map(str, args)],
+            [python, "-m", "slim_resnet.legacy", *map(str, args)],
             cwd=cwd,
             env=os.environ | environment,
             capture_output=True,
@@ -35,6 +37,20 @@ def run():
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs `python -m slim_resnet.legacy ...` in an empty folder of its own."""
+    return _runner(sys.executable)
+
+
+@pytest.fixture(scope="session")
+def run_with_numpy_1():
+    """The same in the environment of `make legacy`; skips where there is none."""
+    if not pathlib.Path(NUMPY_1).exists():
+        pytest.skip("needs `make legacy`")
+    return _runner(NUMPY_1)
 
 
 @pytest.fixture(scope="session")
