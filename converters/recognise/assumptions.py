@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converters.graphs.network import Network
+from converters.recognise.detection import MEAN_RGB
 from slim_resnet.arch.architecture import Arch
 
 if TYPE_CHECKING:  # which reads what is written here
@@ -52,7 +53,7 @@ def training_facts(ckpt: Recognised) -> dict[str, Fact]:
     if ckpt.network is not None:
         return {"preprocessing": _of_the_graph(ckpt.network)}
     return {
-        "preprocessing": _preprocessing(ckpt.arch, ckpt.library),
+        "preprocessing": _means(ckpt) or _preprocessing(ckpt.arch, ckpt.library),
         "batch_norm_decay": _batch_norm_decay(ckpt),
         "weight_decay": _weight_decay(ckpt),
     }
@@ -72,6 +73,15 @@ def _of_the_graph(network: Network) -> Fact:
             steps.append(f"{layer.kind} {layer.name}")
     inside = f", and the network itself begins with {', '.join(steps)}" if steps else ""
     return Fact(f"none before the network{inside}", "the graph, which takes its inputs as they are")
+
+
+def _means(ckpt: Recognised) -> Fact | None:
+    """The means that a checkpoint holds itself."""
+    name = ckpt.full_name(MEAN_RGB)
+    if name not in ckpt or ckpt.file.shape(name) != (3,):
+        return None
+    means = ", ".join(f"{value:g}" for value in ckpt[name])
+    return Fact(f"RGB, 0 to 255, minus the means {means}", f"the checkpoint's {name}")
 
 
 def _preprocessing(arch: Arch, library: str) -> Fact:

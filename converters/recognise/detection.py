@@ -13,6 +13,8 @@ from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.facts import TOLD, with_facts
 
+# The means of the images that slim's checkpoints of 2016 hold beside their networks.
+MEAN_RGB = "mean_rgb"
 # Variables that training leaves beside the model's own, by what they are. A name matches when its
 # last part does.
 AUXILIARY = {
@@ -20,6 +22,7 @@ AUXILIARY = {
     "moving averages": r"ExponentialMovingAverage",
     "zero-debias helpers": r"biased|local_step",
     "training state": r"global_step|beta[12]_power|learning_rate|is_training",
+    "preprocessing": MEAN_RGB,
 }
 # The kinds that hold one array for each of the network's variables, named VARIABLE/SLOT.
 PER_VARIABLE = ("optimizer slots", "moving averages")
