@@ -94,7 +94,7 @@ def of_an_arch(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[st
     elif ARCH_KEY in ckpt.file.metadata:
         source = "the file's"
     else:
-        source = "assumed: weights do not tell, see --convention and --network"
+        source = "assumed: weights do not tell, see --convention"
     return {
         "recognised as": f"{arch.name}: {arch.describe()}",
         "scope": repr(ckpt.scope),

@@ -99,8 +99,9 @@ def write_saved_model(ckpt: Recognised, folder: str, options: Options) -> None:
         from slim_resnet import tf115
         from slim_resnet.compat import tf
 
-        signature = tf.saved_model.predict_signature_def(dict(model.inputs), dict(model.outputs))
         with model.session.graph.as_default():
+            ends = dict(model.inputs), dict(model.outputs)
+            signature = tf.saved_model.predict_signature_def(*ends)
             builder = tf.saved_model.Builder(os.fspath(folder))
             builder.add_meta_graph_and_variables(
                 model.session,

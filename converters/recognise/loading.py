@@ -21,6 +21,7 @@ from slim_resnet.arch import Arch, assumptions
 from slim_resnet.arch.facts import TOLD
 from slim_resnet.arch.parts import CUSTOM, nominal_epsilon
 
+_UNUSED = "the graph was not used, as you said what it computes"
 # Formats that hold weights under another library's names.
 _FOREIGN = {
     "torch": "torch or torchvision",
@@ -92,16 +93,26 @@ def load_checkpoint(
     told = ({} if convention is None else {"convention": convention}) | dict(facts or {})
     asked = bool(told) or isinstance(arch, Arch) or ignore is not None
     expected = _recorded(file) if arch is None else arch
-    graph = source.graph()
+    graph, damage = _graph(source, asked)
     found, reason = _detected(file, expected, scope, told)
     if graph is None or (found and asked and not outputs and not inputs):
         if found is None:
             raise reason
-        return _by_names(file, found, weights, ignore, graph)
+        return _by_names(file, found, weights, ignore, graph, damage)
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
         return _whole_graph(source, None, network, graph, weights, [])
     return _by_graph(source, file, found, network, graph, weights, explicit=bool(outputs))
+
+
+def _graph(file: WeightsFile, asked: bool) -> tuple[Graph | None, tuple[str, ...]]:
+    """The graph of a file; one that is damaged is a note to who says what the network is."""
+    try:
+        return file.graph(), ()
+    except CheckpointError as error:
+        if not asked:
+            raise
+        return None, (f"{_UNUSED}: {error}",)
 
 
 def _recorded(file: WeightsFile) -> Arch | None:
@@ -130,10 +141,15 @@ def _detected(
 
 
 def _by_names(
-    file: WeightsFile, found: Detected, weights: str, ignore: str | None, graph: Graph | None
+    file: WeightsFile,
+    found: Detected,
+    weights: str,
+    ignore: str | None,
+    graph: Graph | None,
+    remarks: tuple[str, ...],
 ) -> Recognised:
     """The residual network as names and the user say; a graph only gives rise to notes."""
-    notes = [*file.notes, *found.notes]
+    notes = [*file.notes, *found.notes, *remarks]
     facts = None
     if graph is not None:
         try:
@@ -141,7 +157,7 @@ def _by_names(
             exact = facts.apply(found.arch, scope=found.scope)
             notes += _contradictions(facts.path, exact, found.arch)
         except CheckpointError as error:
-            notes.append(f"the graph was not used, as you said what it computes: {error}")
+            notes.append(f"{_UNUSED}: {error}")
     made = Recognised(
         file,
         found.arch,
@@ -240,10 +256,14 @@ def _check_unread(found: Recognised) -> None:
     }
     # Two forms of a network, or kinds of units, may share a scope; the user chose among them.
     others = {variable.name for arch in readings(shapes, found.path) for variable in arch.variables}
+    # Without a scope all lies beside the network, but for what is in one of its own.
+    own = None if prefix else {v.name.partition("/")[0] for v in found.arch.variables}
     inside = {
         name: look
         for name, look in unread(found.arch, shapes).items()
-        if name not in others and prefix + name not in found.ignored
+        if name not in others
+        and prefix + name not in found.ignored
+        and (own is None or name.partition("/")[0] in own)
     }
     if not inside:
         return

@@ -281,14 +281,14 @@ def test_nan_in_a_weight(tool, narrow, save_checkpoint, tmp_path):
 
 
 def test_failed_verification_writes_nothing(data, tmp_path, tools_on_path):
-    """A conversion that is wrong (here: another epsilon) ends with exit code 1."""
+    """A file that is wrong (here: one variance) ends with exit code 1."""
     code = (
         "import sys\n"
-        "from converters.proof import verification\n"
-        "right = verification.to_torch\n"
+        "from converters.formats import torch_formats\n"
+        "right = torch_formats.to_torch\n"
         "def wrong(ckpt):\n"
-        "    net = right(ckpt); net.layer1[1].bn2.eps = 1e-3; return net\n"
-        "verification.to_torch = wrong\n"
+        "    net = right(ckpt); net.layer1[1].bn2.running_var *= 2; return net\n"
+        "torch_formats.to_torch = wrong\n"
         "import _cli, convert_checkpoint\n"
         f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--to', 'torch',"
         f" '--output', {str(tmp_path / 'net.pt')!r}]\n"
@@ -303,7 +303,8 @@ def test_failed_verification_writes_nothing(data, tmp_path, tools_on_path):
         check=False,
     )
     assert found.returncode == 1, found.stderr
-    assert "block1/unit_2/bottleneck_v1/conv2 is the first end point that differs" in found.stdout
+    said = "logits is the first value of the torch file in float32 that differs"
+    assert said in found.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ def test_same_arrays(data, net, kind):
     if not found.format.startswith("tf"):
         assert set(found) == set(expected)
         assert found.nbytes == sum(array.nbytes for array in expected.values())
-        assert "267 arrays" in repr(found) or net == "slim_v2"
+        assert "267 variables" in repr(found) or net == "slim_v2"
 
 
 @pytest.mark.parametrize("kind", ["frozen.pb", "inference.meta", "saved_model"])
