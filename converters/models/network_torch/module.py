@@ -165,7 +165,8 @@ def from_state(
     Args:
         network: what to compute.
         state: parameter and buffer names -> arrays or tensors; `num_batches_tracked` may be absent.
-            Tensors are used as they are, arrays are copied.
+            Arrays are copied, tensors used as they are; but where some fractions are no float32,
+            all become it, unless all are float64.
         renamed: of `naming.parameter_names`.
 
     Raises:
@@ -181,15 +182,28 @@ def from_state(
         constants[name] = transform.inverse(np.asarray(state[key]))
     with torch.device("meta"):  # shapes only: the weights come from `state`
         net = NetworkModule(network, constants, renamed)
-    tensors = {
-        name: value if isinstance(value, torch.Tensor) else torch.tensor(value)
-        for name, value in state.items()
-    }
+    tensors = _of_one_type(
+        {
+            name: value if isinstance(value, torch.Tensor) else torch.tensor(value)
+            for name, value in state.items()
+        }
+    )
     for name in net.state_dict():
         if name.endswith("num_batches_tracked"):
             tensors.setdefault(name, torch.tensor(0))
     net.load_state_dict(tensors, strict=True, assign=True)
+    net.dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), net.dtype)
     return net.eval()
+
+
+def _of_one_type(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """With fractions in float64 if all are, else in float32: a network computes in one type."""
+    found = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    dtype = torch.float64 if found == {torch.float64} else torch.float32
+    return {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def load(path: str | os.PathLike) -> NetworkModule:

@@ -50,18 +50,25 @@ _PLAIN_LEAVES = frozenset(
     (
         "weights", "weight", "kernel", "filter", "filters", "w", "W", "biases", "bias", "b",
         "depthwise_weights", "pointwise_weights", "depthwise_kernel", "pointwise_kernel",
-        "gamma", "beta", "moving_mean", "moving_variance", "mean", "variance", "mean/EMA",
+        "gamma", "beta", "moving_mean", "moving_variance", "mean", "variance",
         "alpha", "alphas",
     )
 )  # fmt: skip
 _LEAF_SUFFIX = re.compile(r"_(weights?|kernel)$")
-_READ_SUFFIX = re.compile(r"/(read|ReadVariableOp|Identity)$")
+# What follows a variable's own name: how it is read, an average of it, a part of it.
+_READ_SUFFIX = re.compile(r"(/(read|ReadVariableOp|Identity|ExponentialMovingAverage|part_\d+))+$")
 # What the operations of a dropout are called below its own scope.
 _DROPOUT_SUFFIX = re.compile(
     r"(/(dropout(_\d+)?|cond(_\d+)?|mul(_\d+)?|truediv|div|Merge|Identity|SelectV2|Switch))+$"
 )
 # What stands for the role where a scope has a module of its own already.
-_SECOND = {"batch_norm": "norm", "bias": "biases", "prelu": "prelu"}
+_SECOND = {
+    **dict.fromkeys(("conv", "depthwise_conv", "conv_transpose"), "conv"),
+    "dense": "dense",
+    "batch_norm": "norm",
+    "bias": "biases",
+    "prelu": "prelu",
+}
 
 
 @dataclass(frozen=True)
@@ -164,9 +171,10 @@ class _Namer:
         self.names = Names(maps=flattened_maps(network))
         self.taken: set[str] = set()  # paths of modules and of parameters
         self.containers: set[str] = set()  # prefixes of them
+        self.scopes: set[str] = set()  # those that a module has for its own
         self.callable: dict[tuple, str] = {}  # what a module computes -> its path
         kernels = {layer.weights["kernel"] for layer in network.layers if "kernel" in layer.weights}
-        scopes = [_scope(name)[0] for name in kernels]
+        scopes = [self.scope(name)[0] for name in kernels]
         self.crowded = {scope for scope in scopes if scopes.count(scope) > 1}
 
     def add_module(self, layer: Layer) -> None:
@@ -188,9 +196,14 @@ class _Namer:
         """Names a parameter that no module owns: it lies in its scope as it is."""
         if parameter.name in self.names.states:
             return
-        path = self.renamed.get(parameter.name) or _path(parameter.name)
+        path = self.renamed.get(parameter.name) or _path("/".join(self.scope(parameter.name)))
         layout = self.layout(layer, role, parameter)
         self.names.states[parameter.name] = self._take(path, is_leaf=True), layout
+
+    def scope(self, parameter: str) -> tuple[str, str]:
+        """A parameter's scope, "" for none, and the last part of its name."""
+        scope, _, leaf = _origin(self.network.parameters[parameter]).rpartition("/")
+        return scope, leaf
 
     def add_dropout(self, layer: Layer) -> None:
         """Names a dropout after the scope of its operations; modules with weights keep theirs."""
@@ -204,15 +217,16 @@ class _Namer:
 
     def _module_path(self, layer: Layer) -> str:
         main = next(role for role in ROLES[layer.kind] if role in layer.weights)
-        scope, leaf = _scope(layer.weights[main])
+        scope, leaf = self.scope(layer.weights[main])
         if scope in self.renamed:
             return self._take(self.renamed[scope])
         is_plain = leaf in _PLAIN_LEAVES
         if scope and is_plain and (main != "kernel" or scope not in self.crowded):
             path = _path(scope)
-            if path not in self.taken:
-                return self._take(path)
-            return self._take(f"{path}.{_SECOND.get(layer.kind, leaf)}")
+            if scope in self.scopes:
+                return self._take(f"{path}.{_SECOND[layer.kind]}")
+            self.scopes.add(scope)
+            return self._take(path)
         short = _LEAF_SUFFIX.sub("", leaf)
         return self._take(_path(f"{scope}/{short}" if scope else short))
 
@@ -227,10 +241,18 @@ class _Namer:
         return found
 
 
-def _scope(name: str) -> tuple[str, str]:
-    """A variable's scope, "" for none, and the last part of its name."""
-    scope, _, leaf = _READ_SUFFIX.sub("", name).rpartition("/")
-    return scope, leaf
+def _origin(parameter: Parameter) -> str:
+    """The variable whose name a parameter bears: what is computed from one is that one.
+
+    Of several in one scope it is the one that is a kernel by its name, or the first; where they
+    come from several scopes the operation has the better name.
+    """
+    found = list(dict.fromkeys(_READ_SUFFIX.sub("", name) for name in parameter.variables))
+    if not found or parameter.name in parameter.variables:
+        return _READ_SUFFIX.sub("", parameter.name)
+    if len({name.rpartition("/")[0] for name in found}) > 1:
+        return parameter.name
+    return next((name for name in found if name.rpartition("/")[2] in _PLAIN_LEAVES), found[0])
 
 
 def _path(name: str) -> str:

@@ -189,6 +189,14 @@ def cumsum(x, dim, exclusive, reverse):
     return total.flip(dim) if reverse else total
 
 
+def top_k(x, k, dim):
+    """tf.nn.top_k along a dimension: of equal values the first come first."""
+    if torch.compiler.is_exporting():  # ONNX has no stable sort; its TopK orders equal values so
+        return torch.topk(x, k, dim)
+    values, places = torch.sort(x, dim, descending=True, stable=True)
+    return values.narrow(dim, 0, k), places.narrow(dim, 0, k)
+
+
 def gather(x, index, dim):
     """tf.gather along a dimension, with an index of any rank."""
     taken = x.index_select(dim, index.reshape(-1))

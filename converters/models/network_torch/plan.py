@@ -17,7 +17,7 @@ SPECIAL = {
     "input": "(name): what is fed",
     "module": "(path, value): the module called on the value",
     "attribute": "(path): a parameter or buffer",
-    "float": "(value, dtype): in a floating point type, or the module's if that is no float32",
+    "float": "(value): in the floating point type of the module",
     "size": "(value, dim): an int",
     "device": "(value): where it is",
     "tuple": "(*values): one Python tuple of them",

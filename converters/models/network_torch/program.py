@@ -50,9 +50,8 @@ def _device(value: torch.Tensor) -> torch.device:
     return value.device
 
 
-def _float(net: torch.nn.Module, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """In a floating point type of the graph, or the module's own if that was changed."""
-    return value.to(dtype if net.dtype == torch.float32 else net.dtype)
+def _float(net: torch.nn.Module, value: torch.Tensor) -> torch.Tensor:
+    return value.to(net.dtype)
 
 
 def _tuple(*values: object) -> tuple:

@@ -19,7 +19,7 @@ buffers call_super_init children compile cpu cuda dilation double dtype dump_pat
 end_points eps eval extra_repr float forward get_buffer get_extra_state get_parameter
 get_submodule groups half in_channels in_features init inplace input_names ipu kernel_size
 load_state_dict modules momentum mtia named_buffers named_children named_modules
-named_parameters network num_batches_tracked num_features num_parameters out_channels
+named_parameters num_batches_tracked num_features num_parameters out_channels
 out_features output_names output_padding p padding padding_mode parameters
 register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
 register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook

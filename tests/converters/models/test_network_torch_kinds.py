@@ -668,7 +668,8 @@ def test_local_response_normalization(radius, bias, alpha, beta):
 
 def test_every_kind_is_tried():
     elsewhere = {"resize", "lrn", "shape", "fill", "range"}  # here above, and with sizes
-    assert {case[0] for case in CASES.values()} | elsewhere == set(KINDS) - {"split", "unstack"}
+    several = {"split", "unstack", "top_k"}
+    assert {case[0] for case in CASES.values()} | elsewhere | several == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", ["split", "unstack"])
@@ -688,3 +689,13 @@ def test_several_outputs(kind):
             assert list(found) == list(names)
             for name, each in zip(names, wanted, strict=False):
                 np.testing.assert_array_equal(to_tf(found[name]), each)
+
+
+def test_the_largest_values_and_their_places():
+    for shape in ((3, 9), (2, 3, 4, 9)):
+        x = np.round(values(*shape))  # with equal ones
+        wanted = tf.math.top_k(x, 5)
+        network = network_of("top_k", [x], {}, {"k": 5}, wanted[0].shape)
+        found = run(network.replace(outputs=("out", "out:1")), [x])
+        for each, expected in zip(found.values(), wanted, strict=True):
+            np.testing.assert_array_equal(to_tf(each), expected)

@@ -65,14 +65,20 @@ def _computed(b: Builder, layer: Layer) -> dict[str, Value]:
 
 
 def _is_host(b: Builder, layer: Layer) -> bool:
-    """Whether a layer computes sizes: it is said, or it reads nothing but sizes."""
+    """Whether a layer computes sizes: it is said, or it reads nothing but sizes.
+
+    A range up to a size that is not known is a tensor, and what is computed from it.
+    """
     if layer.kind == "shape":
         return False  # of a tensor: `axes.shape`
-    if layer.is_shape:
-        return True
-    makes_tensors = layer.kind in ("fill", "range")
+    if layer.kind == "parameter":
+        return layer.is_shape
     reads = [b.is_host(value) for value in layer.inputs]
-    return bool(reads) and all(reads) and layer.kind in ARITHMETIC and not makes_tensors
+    if layer.kind in ("fill", "range"):
+        return layer.is_shape and all(reads) and not any(map(b.has_unknown, layer.inputs))
+    if layer.is_shape:
+        return all(reads) or all(map(b.may_be_host, layer.inputs))
+    return bool(reads) and all(reads) and layer.kind in ARITHMETIC
 
 
 def _on_host(b: Builder, layer: Layer) -> Value | list[Value]:

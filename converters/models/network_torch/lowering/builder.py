@@ -112,6 +112,16 @@ class Builder:
         """Whether it is sizes and no tensor."""
         return isinstance(self.values[value], np.ndarray)
 
+    def may_be_host(self, value: str) -> bool:
+        """Whether it is sizes, or a constant that can be such."""
+        layer = self.network.layer(value)
+        is_constant = layer is not None and layer.weights.get("value") in self.constants
+        return self.is_host(value) or is_constant
+
+    def has_unknown(self, value: str) -> bool:
+        """Whether some of the sizes are known only when the network runs."""
+        return any(isinstance(each, Size) for each in self.host(value).reshape(-1))
+
     def host(self, value: str) -> np.ndarray:
         """The sizes that a value is.
 
@@ -120,9 +130,8 @@ class Builder:
         """
         found = self.values[value]
         if isinstance(found, Tensor):
-            layer = self.network.layer(value)
-            if layer and layer.kind == "parameter" and layer.weights["value"] in self.constants:
-                return sizes(self.constants[layer.weights["value"]])
+            if self.may_be_host(value):
+                return sizes(self.constants[self.network.layer(value).weights["value"]])
             raise ValueError(
                 f"{value}: a size that depends on the values of a tensor has no place in a torch "
                 "module"
@@ -218,9 +227,9 @@ class Builder:
         """torch's type of a NumPy name."""
         return Name(f"torch.{name}")
 
-    def to_float(self, ref: Ref, dtype: str = "float32") -> Ref:
-        """The same values in a floating point type."""
-        return self.add("float", ref, self.dtype(dtype))
+    def to_float(self, ref: Ref) -> Ref:
+        """The same values in floating point, of which a network has one type."""
+        return self.add("float", ref)
 
     def option(self, layer: Layer, name: str, further: list[str]) -> object:
         """An option, or where it is None the sizes that the next of the further inputs holds."""

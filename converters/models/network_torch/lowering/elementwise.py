@@ -99,7 +99,7 @@ def cast(b: Builder, layer: Layer) -> Tensor:
     before = b.tensor(layer.inputs[0])
     dtype = layer.options["dtype"]
     if dtype.startswith(("float", "bfloat")):
-        return Tensor(b.to_float(before.ref, dtype), before.rank)
+        return Tensor(b.to_float(before.ref), before.rank)
     return Tensor(b.add(".to", before.ref, b.dtype(dtype)), before.rank)
 
 
@@ -191,6 +191,14 @@ def arg(b: Builder, layer: Layer) -> Tensor:
     return _reduced(b, ref, before.rank, {axis}, False)
 
 
+def top_k(b: Builder, layer: Layer) -> list[Tensor]:
+    """The largest values of the last axis, and their places."""
+    before = b.tensor(layer.inputs[0])
+    axis = dim(-1, before.rank)
+    both = b.add("ops.top_k", before.ref, layer.options["k"], axis)
+    return [Tensor(b.add("[]", both, index), before.rank) for index in range(2)]
+
+
 def _reduced(b: Builder, ref: Ref, rank: int, axes: set[int], keep: bool) -> Tensor:
     """What is left of the axes, at their places."""
     if keep:
@@ -227,5 +235,6 @@ LOWER = {
     "select": select,
     "matmul": matmul,
     "prod": prod,
+    "top_k": top_k,
     "lrn": lrn,
 }
