@@ -78,6 +78,9 @@ def _reader(path: str) -> Callable[[str], WeightsFile] | None:
         for magic, choose in _BY_CONTENT.items():
             if start.startswith(magic):
                 return _imported(choose(path))
+        for magic, (what, remedy) in _NO_WEIGHTS.items():
+            if start.startswith(magic):
+                raise Malformed(f"it is {what}", remedy)
     return next((_imported(r) for suffix, r in _BY_SUFFIX.items() if path.endswith(suffix)), None)
 
 
@@ -108,6 +111,17 @@ def _hdf5_reader(path: str) -> str:
 
 
 _BY_CONTENT = {b"\x89HDF\r\n\x1a\n": _hdf5_reader, b"PK\x03\x04": _zip_reader}
+# What people give by mistake: how it begins -> what it is, and what to do.
+_NO_WEIGHTS = {
+    b"\x1f\x8b": ("a gzip archive", "unpack it and give the checkpoint in it"),
+    b"BZh": ("a bzip2 archive", "unpack it and give the checkpoint in it"),
+    b"\xfd7zXZ": ("an xz archive", "unpack it and give the checkpoint in it"),
+    b"version ": ("a pointer of Git LFS, not the file itself", "fetch it with git lfs pull"),
+    b"\x93NUMPY": ("one array (.npy), without the names of variables", "save them as .npz"),
+    b"\x89PNG": ("a picture (PNG)", "give the file that the weights were saved to"),
+    b"\xff\xd8\xff": ("a picture (JPEG)", "give the file that the weights were saved to"),
+    b"%PDF": ("a PDF document", "give the file that the weights were saved to"),
+}
 _BY_MEMBER = {
     "model.weights.h5": "keras_weights.open_keras",
     "/data.pkl": "torch_files.open_torch",

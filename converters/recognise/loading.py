@@ -83,8 +83,9 @@ def load_checkpoint(
             sense.
     """
     source = open_weights(path, step=step)
-    file = source if rules is None else apply_rules(source, read_rules(rules))
-    if rules is None and file.format in _FOREIGN:
+    given = None if rules is None else read_rules(rules)
+    file = source if given is None else apply_rules(source, given)
+    if given is None and file.format in _FOREIGN:
         raise CheckpointError(
             f"{file.path}: its weights have another library's names: say --from "
             f"{_FOREIGN[file.format]} (converters.library_files.load_weights), or write --rules "
@@ -94,7 +95,8 @@ def load_checkpoint(
     asked = bool(told) or isinstance(arch, Arch) or ignore is not None
     expected = _recorded(file) if arch is None else arch
     graph, damage = _graph(source, asked)
-    found, reason = _detected(file, expected, scope, told)
+    scheme = {} if given is None else given.network
+    found, reason = _detected(file, expected, scope, {**scheme, **told})
     if graph is None or (found and asked and not outputs and not inputs):
         if found is None:
             raise reason

@@ -9,13 +9,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from converters.files import CheckpointError, WeightsFile
 from converters.recognise.detection import PER_VARIABLE, auxiliary_kind
 from converters.recognise.transforms import IDENTITY, Transform
+from slim_resnet.arch.facts import TOLD
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,12 +99,14 @@ class Rules:
         rules: in its order; the first that fits a name decides.
         words: name of a group -> its texts and what they become.
         scope: the scope to put all names into.
+        network: what variables do not tell of the network, as `slim_resnet.arch.facts` takes it.
     """
 
     path: str
     rules: tuple[Rule, ...]
     words: Mapping[str, Mapping[str, str]]
     scope: str
+    network: Mapping[str, object] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Rule, str | None] | None:
         """The rule for a variable and slim's name (None: dropped); None where no rule fits.
@@ -173,7 +176,7 @@ def read_rules(path: str | os.PathLike) -> Rules:
         raise ValueError(f"{path}: the rules cannot be read ({error.strerror})") from error
     except ValueError as error:  # of TOML, or of UTF-8
         raise ValueError(f"{path}: no TOML file: {error}") from error
-    _check_keys(path, content, {"rule", "words", "scope"})
+    _check_keys(path, content, {"rule", "words", "scope", "network"})
     tables = content.get("rule")
     if not isinstance(tables, list) or not tables:
         raise ValueError(f"{path}: it has no rules: begin each with a line [[rule]]")
@@ -192,7 +195,10 @@ def read_rules(path: str | os.PathLike) -> Rules:
         raise ValueError(
             f"{path}: no rule has a group (?P<{min(unused)}>...) for its [words.{min(unused)}]"
         )
-    return Rules(path, rules, words, scope.strip("/"))
+    network = content.get("network", {})
+    if not isinstance(network, dict) or set(network) - set(TOLD):
+        raise ValueError(f"{path}: [network] is a table of facts: {', '.join(TOLD)}")
+    return Rules(path, rules, words, scope.strip("/"), network)
 
 
 def _is_words(words: object) -> bool:
@@ -237,11 +243,11 @@ def _check_keys(where: str, table: Mapping[str, object], known: set[str]) -> Non
 
 def _check_name(where: str, name: str, pattern: re.Pattern) -> None:
     """Every field of the template is a group of the pattern, and nothing looks like one else."""
-    for field in _FIELD.finditer(name):
-        group = field["group"]
+    for part in _FIELD.finditer(name):
+        group = part["group"]
         known = int(group) <= pattern.groups if group.isdecimal() else group in pattern.groupindex
         if not known:
-            raise ValueError(f"{where}: {field[0]} in its name is no group of its match")
+            raise ValueError(f"{where}: {part[0]} in its name is no group of its match")
     rest = _FIELD.sub("", name)
     if not name or any(character in rest for character in "{}\\"):
         raise ValueError(

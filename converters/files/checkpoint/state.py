@@ -70,6 +70,20 @@ def v1_files(prefix: str) -> tuple[str, list[str]]:
 
 def missing(prefix: str) -> CheckpointError:
     """The error for a prefix without files: what was looked for, and what there is instead."""
+    folder, name = os.path.split(prefix)
+    data = sorted(n for n in _listdir(folder) if n.startswith(f"{name}.data-"))
+    if data:
+        return CheckpointError(
+            f"{prefix}.index: it is missing, and without it nothing tells what lies in {data[0]}: "
+            "copy it from where the checkpoint was saved."
+        )
+    if os.path.isdir(f"{prefix}_temp_") or any(
+        n.startswith(f"{name}_temp_") for n in _listdir(folder)
+    ):
+        return CheckpointError(
+            f"{prefix}: the saving was interrupted before its parts (in {name}_temp_...) were "
+            "merged: take an earlier checkpoint."
+        )
     return CheckpointError(
         f"{prefix}: there is no such checkpoint: looked for {prefix}.index (V2), {prefix} and "
         f"{prefix}-00000-of-0000N (V1); {_similar(*os.path.split(prefix))}."
