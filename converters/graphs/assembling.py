@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from converters.graphs.building import Builder
 from converters.graphs.drafts import (
     INPUT,
     VARIABLE,
-    Builder,
     Draft,
     Value,
     ancestors,

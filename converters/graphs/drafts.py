@@ -15,13 +15,12 @@ import numpy as np
 
 from converters.files.errors import Malformed
 from converters.graphs import folding
-from converters.graphs.shapes import Dims, output_shapes
-from converters.graphs.sizes import Atoms, Size, known
+from converters.graphs.shapes import Dims
+from converters.graphs.sizes import known
 
 INPUT, CONSTANT, VARIABLE, RANDOM = "input", "constant", "variable", "random"
 _LEAVES = (INPUT, CONSTANT, VARIABLE, RANDOM)
 _MAX_KNOWN = 4096  # values of a constant that options are made of
-_MAX_FOLDED = 2**28  # values of a parameter; larger ones come from hostile graphs
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -37,6 +36,7 @@ class Draft:
         variables: of a leaf: the names of the variables that it needs.
         trainable: of a leaf: whether it is a variable that an optimizer may change.
         is_whole: of a variable: whether it is all that a checkpoint has under its name.
+        varies: whether it depends on variables.
         static: whether it depends on variables and constants alone.
         values: its outputs.
     """
@@ -53,6 +53,7 @@ class Draft:
     variables: tuple[str, ...] = ()
     trainable: bool = False
     is_whole: bool = True
+    varies: bool = False
     values: list[Value] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -126,9 +127,13 @@ class Value:
     @cached_property
     def constant(self) -> np.ndarray | None:
         """Its array if it is small and depends on constants alone."""
-        if not self.static or math.prod(self.shape) > _MAX_KNOWN or variables_of([self]):
+        draft = self.draft
+        if not draft.static or draft.varies or math.prod(self.shape) > _MAX_KNOWN:
             return None
-        return evaluate(self, {})
+        inputs = [value.constant for value in draft.inputs]
+        if draft.read is not None or any(each is None for each in inputs):
+            return evaluate(self, {})
+        return _computed(draft, inputs)[self.index]
 
     @cached_property
     def elements(self) -> np.ndarray | None:
@@ -204,6 +209,14 @@ def _options(draft: Draft, double: bool) -> Mapping:
     return {"dtype": "float64"} if double and is_cast else draft.options
 
 
+def _computed(draft: Draft, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a static draft."""
+    try:
+        return folding.compute(draft.kind, inputs, draft.options)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+        raise Malformed(f"its operation {draft.name!r} cannot be computed: {error}") from error
+
+
 def ancestors(values: Iterable[Value]) -> list[Draft]:
     """Every draft that the values depend on, theirs included, each after those that it reads."""
     found: dict[int, Draft] = {}
@@ -240,105 +253,3 @@ def _between(last: Draft, inputs: Sequence[Value]) -> Iterator[Draft]:
         found.append(draft)
         stack.extend(value.draft for value in draft.inputs)
     return reversed(found)
-
-
-class Builder:
-    """Makes drafts.
-
-    Args:
-        taken: names that no helping layer may have.
-    """
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.atoms = Atoms()
-        self.drafts: list[Draft] = []
-        self._taken = set(taken)
-        # The batch of what is fed, and how many the graph was made for (None: any).
-        self.batch: tuple[Size, int | None] = (self.atoms.size("batch"), None)
-
-    def leaf(self, name: str, kind: str, shape: Dims, dtype: str, **fields) -> Value:
-        """An input, a constant or a variable; `fields` are those of `Draft`."""
-        layout = fields.pop("layout", "NHWC")
-        draft = Draft(name, kind, static=kind in (CONSTANT, VARIABLE), **fields)
-        return self._register(draft, [shape], dtype, layout)
-
-    def constant(self, name: str, array: np.ndarray) -> Value:
-        """A constant that is made here."""
-        array = np.asarray(array)
-        return self.leaf(
-            self.unique(name), CONSTANT, array.shape, array.dtype.name, read=lambda _: array
-        )
-
-    def layer(
-        self,
-        name: str,
-        kind: str,
-        inputs: Sequence[Value],
-        options: Mapping | None = None,
-        *,
-        sizes: Mapping | None = None,
-        weights: Mapping[str, Value | None] | None = None,
-        dtype: str | None = None,
-        layout: str = "NHWC",
-        operations: Sequence[str] | None = None,
-    ) -> Value:
-        """A layer of the network, or a static value.
-
-        Args:
-            name: of the operation that computes it.
-            kind, inputs, options: as `Layer` has them.
-            sizes: options as its shape depends on them: those that are computed as `Size`s.
-            weights: role -> value; None for a role that is absent.
-            dtype: of its outputs; None: of its first input.
-            layout: "NCHW" where the graph's own tensor is.
-            operations: of the graph, its own; () for one that helps another; None: `name`.
-
-        Returns:
-            Its first output; the others are in `.draft.values`.
-
-        Raises:
-            Malformed: its shapes do not go together.
-        """
-        weights = {role: value for role, value in (weights or {}).items() if value is not None}
-        options = dict(options or {})
-        shapes = output_shapes(
-            kind,
-            [value.shape for value in inputs],
-            {**options, **(sizes or {})},
-            {role: value.shape for role, value in weights.items()},
-        )
-        draft = Draft(name, kind, tuple(inputs), options, weights)
-        draft.operations = [name] if operations is None else list(operations)
-        draft.static = self._folds(draft, shapes)
-        draft.is_shape = kind == "shape" or (not draft.static and _is_shape(inputs))
-        return self._register(draft, shapes, dtype or inputs[0].dtype, layout)
-
-    def unique(self, name: str) -> str:
-        """`name`, or with a number behind it: no operation of the graph has it."""
-        chosen, number = name, 0
-        while chosen in self._taken:
-            number += 1
-            chosen = f"{name}_{number}"
-        self._taken.add(chosen)
-        return chosen
-
-    def _folds(self, draft: Draft, shapes: Sequence[Dims]) -> bool:
-        if draft.weights or not draft.inputs or not all(v.static for v in draft.inputs):
-            return False
-        if not folding.folds(draft.kind) or None in draft.options.values():
-            return False
-        return all(known(dim) is not None for shape in shapes for dim in shape) and all(
-            math.prod(shape) <= _MAX_FOLDED for shape in shapes
-        )
-
-    def _register(self, draft: Draft, shapes: Sequence[Dims], dtype: str, layout: str) -> Value:
-        draft.values = [Value(draft, i, tuple(s), dtype, layout) for i, s in enumerate(shapes)]
-        self.drafts.append(draft)
-        return draft.value
-
-
-def _is_shape(inputs: Sequence[Value]) -> bool:
-    """Whether a layer computes sizes: from sizes, and from constants."""
-    return any(value.draft.is_shape for value in inputs) and all(
-        value.draft.is_shape or value.constant is not None for value in inputs
-    )

@@ -21,6 +21,7 @@ _ADD, _DIV, _SELECT = ("Add", "AddV2"), ("RealDiv", "Div"), ("Select", "SelectV2
 _KEEPS_ABOVE = ("GreaterEqual", "Greater")  # uniform >= rate; the others: uniform < keep_prob
 _KEEPS_BELOW = ("Less", "LessEqual")
 _MAX_CHAIN = 16
+_MAX_DEPTH = 6
 _TOLERANCE = 1e-5
 _DIGITS = 6  # of a rate
 
@@ -208,7 +209,7 @@ class Dropouts:
             return 0.0
         if node.op in UNIFORM:
             return 0.5
-        if depth > _MAX_CHAIN or len(node.operands) != 2 or node.op not in ("Mul", *_ADD):
+        if depth > _MAX_DEPTH or len(node.operands) != 2 or node.op not in ("Mul", *_ADD):
             return None
         for random, other in _orders(node):
             mean = self._mean(random, depth + 1)

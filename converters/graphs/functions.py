@@ -13,7 +13,8 @@ from converters.files.graphdef import Function, Node, Ref
 # Operations that call the function in their attribute `f`, and those that choose one of two.
 CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 CHOICES = frozenset(("If", "StatelessIf"))
-MAX_INLINED = 200_000  # nodes; functions of a hostile graph may call each other
+MAX_INLINED = 50_000  # nodes; functions of a hostile graph may call each other
+MAX_NAME = 1000  # characters; names grow with every call in a call
 # Outputs of operations that have several: where each begins. Of any other, OUTPUT:INDEX is INDEX.
 _OUTPUTS = {
     "FusedBatchNorm": ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import Graph, Node, Ref
-from converters.graphs.functions import CALLS, CHOICES, MAX_INLINED, inline
+from converters.graphs.functions import CALLS, CHOICES, MAX_INLINED, MAX_NAME, inline
 
 SWITCHES = frozenset(("Switch", "RefSwitch"))
 MERGES = frozenset(("Merge", "RefMerge"))
@@ -258,7 +258,8 @@ class Inference:
         if function is None:
             raise Malformed(f"its operation {call.name!r} calls {name!r}, which is not in it")
         nodes, results = inline(call, function, arguments)
-        if len(self.nodes) + len(nodes) > MAX_INLINED:
+        inlined = len(self.nodes) + len(nodes) - len(self.graph.nodes)
+        if inlined > MAX_INLINED or len(call.name) > MAX_NAME:
             raise Malformed(f"its operation {call.name!r} calls functions without end")
         self.nodes.update((node.name, node) for node in nodes)
         self._results[call.name] = results

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.graphs.drafts import Builder, Draft, Value
+from converters.graphs.building import Builder
+from converters.graphs.drafts import Draft, Value
 
 TO_NHWC = (0, 2, 3, 1)  # as the permutation of a transpose, and as the NHWC axis's NCHW one
 TO_NCHW = (0, 3, 1, 2)

@@ -8,7 +8,8 @@ import numpy as np
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import VARIABLES, Graph, Node, Ref
-from converters.graphs.drafts import CONSTANT, INPUT, VARIABLE, Builder, Value, ancestors
+from converters.graphs.building import Builder
+from converters.graphs.drafts import CONSTANT, INPUT, VARIABLE, Value, ancestors
 from converters.graphs.inference import LOOPS
 from converters.graphs.layouts import TO_NHWC
 from converters.graphs.operations import OPERATIONS, Operation

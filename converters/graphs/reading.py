@@ -8,7 +8,8 @@ from dataclasses import replace
 from converters.files.errors import Malformed, blame
 from converters.files.graphdef import Graph, Ref
 from converters.graphs.assembling import Assembly
-from converters.graphs.drafts import Builder, Value, ancestors
+from converters.graphs.building import Builder
+from converters.graphs.drafts import Value, ancestors
 from converters.graphs.ends import Ends, find_ends, text
 from converters.graphs.network import Input, Network
 from converters.graphs.patterns import simplify

@@ -9,7 +9,8 @@ import numpy as np
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import Node
-from converters.graphs.drafts import Builder, Value
+from converters.graphs.building import Builder
+from converters.graphs.drafts import Value
 from converters.graphs.layouts import aligned, axis_of
 from converters.graphs.sizes import Dim, Size
 

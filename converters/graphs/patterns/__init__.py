@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from converters.graphs.drafts import Builder, Draft, Value, ancestors
+from converters.graphs.building import Builder
+from converters.graphs.drafts import Draft, Value, ancestors
 from converters.graphs.patterns import activations, batch_norms, convolutions, windows
 from converters.graphs.patterns.matching import Context, readers_of
 

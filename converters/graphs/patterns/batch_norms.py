@@ -95,9 +95,9 @@ def _centred(draft: Draft, context: Context) -> bool:
     return False
 
 
-def _scale(factor: Value) -> _Scale | None:
+def _scale(factor: Value, depth: int = 2) -> _Scale | None:
     """The parts of rsqrt(variance + epsilon) * gamma, in its spellings."""
-    if not factor.static:
+    if not factor.static or not depth:
         return None
     value = unshaped(factor)
     draft = value.draft
@@ -113,7 +113,7 @@ def _scale(factor: Value) -> _Scale | None:
         return scale and _Scale(scale.variance, scale.epsilon, None if one else draft.inputs[0])
     if draft.kind == "mul":
         for inverse, gamma in orders(draft):
-            scale = _scale(inverse)
+            scale = _scale(inverse, depth - 1)
             if scale is not None and scale.gamma is None:
                 return _Scale(scale.variance, scale.epsilon, gamma)
     return None

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.graphs.drafts import Builder, Draft, Value, ancestors
+from converters.graphs.building import Builder
+from converters.graphs.drafts import Draft, Value, ancestors
 
+_MAX_CHAIN = 8  # reshapes that a parameter goes through
 _RESHAPING = frozenset(("reshape", "transpose", "expand_dims", "squeeze"))
 
 
@@ -65,7 +67,9 @@ def decimal(value: Value) -> float | None:
 
 def unshaped(value: Value) -> Value:
     """A static value before it was only reshaped."""
-    while value.static and value.draft.kind in _RESHAPING:
+    for _ in range(_MAX_CHAIN):
+        if not value.static or value.draft.kind not in _RESHAPING:
+            break
         value = value.draft.inputs[0]
     return value
 

@@ -16,6 +16,7 @@ from converters.files.errors import CheckpointError
 from converters.graphs.network import Network
 from converters.models.network_torch import layers
 from converters.models.network_torch.lowering import host_constants, lower
+from converters.models.network_torch.making import Making, making_of
 from converters.models.network_torch.metadata import NETWORK_KEY, recorded_network
 from converters.models.network_torch.naming import (
     Names,
@@ -100,9 +101,9 @@ class NetworkModule(nn.Module):
 
     def _add_modules(self, network: Network, names: Names, dropouts: Mapping[str, float]) -> None:
         """Every module at its path, scopes between; those above before those below."""
-        made = {path: layers.build(module, network) for path, module in names.modules.items()} | {
-            path: nn.Dropout(rate or 0.0) for path, rate in dropouts.items()
-        }
+        made = {
+            path: _made(making_of(module, network)) for path, module in names.modules.items()
+        } | {path: nn.Dropout(rate or 0.0) for path, rate in dropouts.items()}
         for path in sorted(made, key=lambda path: path.count(".")):
             parent, _, name = path.rpartition(".")
             self._scope(parent).add_module(name, made[path])
@@ -134,6 +135,12 @@ class NetworkModule(nn.Module):
             self._scope(parent).register_parameter(name, nn.Parameter(value))
         else:
             self._scope(parent).register_buffer(name, value)
+
+
+def _made(how: Making) -> nn.Module:
+    """A module with values that mean nothing yet."""
+    home, _, name = how.maker.partition(".")
+    return getattr({"nn": nn, "layers": layers}[home], name)(*how.args, **how.options)
 
 
 def _blank(shape: tuple[int, ...]) -> np.ndarray:

@@ -193,7 +193,7 @@ def top_k(x, k, dim):
     """tf.nn.top_k along a dimension: of equal values the first come first."""
     if torch.compiler.is_exporting():  # ONNX has no stable sort; its TopK orders equal values so
         return torch.topk(x, k, dim)
-    values, places = torch.sort(x, dim, descending=True, stable=True)
+    values, places = torch.sort(x, dim=dim, descending=True, stable=True)
     return values.narrow(dim, 0, k), places.narrow(dim, 0, k)
 
 

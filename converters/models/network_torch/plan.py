@@ -7,7 +7,7 @@ in Python: "F.relu", "torch.cat", "ops.resize_bilinear" (of this package), ".per
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,6 +84,7 @@ class Plan:
 
     Attributes:
         steps: in an order in which they can be run.
+        owners: the layer that each is part of.
         inputs: name of the input -> its step.
         values: value of the network -> the step that gives it as a user is to see it.
         layers: the step at which a layer is complete -> name of its value.
@@ -92,6 +93,7 @@ class Plan:
     """
 
     steps: list[Step] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
     inputs: dict[str, Ref] = field(default_factory=dict)
     values: dict[str, Ref] = field(default_factory=dict)
     layers: dict[Ref, str] = field(default_factory=dict)
@@ -109,14 +111,3 @@ class Plan:
                 found.add(index)
                 todo += [ref.index for ref in self.steps[index].refs]
         return sorted(found)
-
-    def last_uses(self, order: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Each step, and the results that no step after it reads."""
-        last = {}
-        for index in order:
-            for ref in self.steps[index].refs:
-                last[ref.index] = index
-        kept = {self.values[name].index for name in self.outputs}
-        for index in order:
-            done = [at for at in {ref.index for ref in self.steps[index].refs}]
-            yield index, sorted(at for at in done if last[at] == index and at not in kept)

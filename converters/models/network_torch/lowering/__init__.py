@@ -38,6 +38,7 @@ def lower(network: Network, names: Names, constants: Mapping[str, np.ndarray]) -
         b.plan.inputs[each.name] = ref
         b.values[each.name] = Tensor(ref, len(each.shape))
     for layer in network.layers:
+        b.layer = layer.name
         for name, value in _computed(b, layer).items():
             b.values[name] = value
             if isinstance(value, Tensor):

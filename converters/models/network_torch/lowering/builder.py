@@ -48,6 +48,7 @@ class Builder:
         self.plan = Plan(outputs=network.outputs)
         self.values: dict[str, Value] = {}
         self.shapes = _shapes(network)
+        self.layer = ""  # the one that is being lowered
         self._known: dict[tuple, Ref] = {}
 
     # steps
@@ -59,6 +60,7 @@ class Builder:
         if key is not None and key in self._known:
             return self._known[key]
         self.plan.steps.append(step)
+        self.plan.owners.append(self.layer)
         ref = Ref(len(self.plan.steps) - 1)
         if key is not None:
             self._known[key] = ref
