@@ -15,6 +15,10 @@ SUCCESSORS = {
     "tf.nn.rnn_cell": f"{_V1}.nn.rnn_cell",
     "tf.estimator.ModeKeys": "tensorflow.python.saved_model.model_utils.mode_keys."
     "EstimatorModeKeys",
+    **{
+        name: f"slim_resnet.legacy.replacements.graph_import.{name.rpartition('.')[2]}"
+        for name in ("tf.import_graph_def", "tf.train.import_meta_graph")
+    },
     "tf.pywrap_tensorflow.NewCheckpointReader": f"{_V1}.train.NewCheckpointReader",
 }
 
