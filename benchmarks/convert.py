@@ -6,6 +6,8 @@ ours: `tools/convert_checkpoint.py --to torch --no-verify`; the file is on disk 
 usual script: `tf.train.load_variable` for each name, a transposition, `torch.save`; no fsync.
 cp: of the checkpoint's data file; no fsync. cp + sync: the same, and `sync` of the copy: an fsync.
 import numpy: Python and NumPy start, and nothing else.
+ours, verified: the same with the proof, which runs TensorFlow and the written file side by side.
+import both: TensorFlow and PyTorch are imported, one after the other; what a proof cannot go below.
 
 The checkpoint is written here, with seeded weights, and nothing is timed before ours and the usual
 script's file hold the same arrays. Candidates take turns (A B C A B C ...), each into a new file
@@ -38,7 +40,8 @@ sys.path.insert(0, str(TOOLS))
 
 import _cli  # noqa: E402
 
-OURS, USUAL = "ours", "usual script"
+OURS, USUAL, VERIFIED = "ours", "usual script", "ours, verified"
+IMPORT_BOTH = "import tensorflow; import torch"
 USUAL_SCRIPT = """
 import sys
 import tensorflow as tf
@@ -79,6 +82,7 @@ def candidates(prefix: pathlib.Path) -> dict[str, tuple[list, pathlib.Path]]:
     """Candidate -> its command, and the file that this makes."""
     tool, data, folder = TOOLS / "convert_checkpoint.py", data_file(prefix), prefix.parent
     ours, usual, copy = folder / "ours.safetensors", folder / "usual.pt", folder / "copy"
+    verified = folder / "verified.safetensors"
     options = ["--to", "torch", "--no-verify", "--output", ours]
     copy_and_sync = ["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", data, copy]
     return {
@@ -87,6 +91,8 @@ def candidates(prefix: pathlib.Path) -> dict[str, tuple[list, pathlib.Path]]:
         "cp": (["cp", data, copy], copy),
         "cp + sync": (copy_and_sync, copy),
         "import numpy": ([sys.executable, "-c", "import numpy"], copy),
+        VERIFIED: ([sys.executable, tool, prefix, "--to", "torch", "--output", verified], verified),
+        "import both": ([sys.executable, "-c", IMPORT_BOTH], copy),
     }
 
 
@@ -130,7 +136,8 @@ def rows(arch: arch_lib.Arch, folder: pathlib.Path, rounds: int) -> Iterator[dic
 
     Yields:
         "candidate"; "seconds" and "peak_bytes": of each round; "ratios": the quartiles of our time
-        over the candidate's, round by round; "memory": the median peak over the data's size.
+        (verified, where that is compared) over the candidate's, round by round; "memory": the
+        median peak over the data's size.
     """
     prefix, size = write_checkpoint(arch, folder)
     commands = candidates(prefix)
@@ -140,9 +147,10 @@ def rows(arch: arch_lib.Arch, folder: pathlib.Path, rounds: int) -> Iterator[dic
     measured = {name: [] for name in commands}
     for name in list(commands) * rounds:
         measured[name].append(measure(*commands[name]))
-    ours = [seconds for seconds, _ in measured[OURS]]
+    times = {name: [seconds for seconds, _ in pairs] for name, pairs in measured.items()}
     for name, pairs in measured.items():
         seconds, peaks = zip(*pairs, strict=True)
+        ours = times[VERIFIED if name in (VERIFIED, "import both") else OURS]
         yield {
             "candidate": name,
             "seconds": seconds,
