@@ -51,11 +51,29 @@ _ALIGNMENT = 64  # bytes
 
 
 class ProcessLostError(ChildProcessError):
-    """A process ended before it answered."""
+    """A process ended before it answered.
+
+    Attributes:
+        code: its exit code; -N where signal N ended it.
+    """
+
+    def __init__(self, reason: str, code: int = 0) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class RemoteError(RuntimeError):
     """An error that another process met, of a type that is not loaded here; its text names it."""
+
+
+def one_line(error: BaseException) -> str:
+    """The type of an error, and the first line of what it says; of a `RemoteError`: the other's."""
+    text = str(error) if isinstance(error, RemoteError) else _typed(error)
+    return text.splitlines()[0]
+
+
+def _typed(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".rstrip(": ")
 
 
 class Process:
@@ -127,7 +145,7 @@ class Process:
         try:
             message = _taken(self.pipe)
         except (EOFError, OSError):
-            raise ProcessLostError(self._cause()) from None
+            raise self._lost() from None
         succeeded, value = _decoded(*message)
         if not succeeded:
             raise _error(*value)
@@ -138,6 +156,10 @@ class Process:
         self.submit(function, *args, **options)
         return self.result()
 
+    def terminate(self) -> None:
+        """Lets the process end, its `finally` blocks first; `stop` waits for that."""
+        self._popen.terminate()
+
     def stop(self, patience: float = 0.0) -> None:
         """Ends the process.
 
@@ -146,7 +168,7 @@ class Process:
         """
         self.pipe.close()
         if patience and self.alive:
-            self._popen.terminate()
+            self.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(patience)
         self._popen.kill()
@@ -155,13 +177,15 @@ class Process:
         if self._log:
             self._log.close()
 
-    def _cause(self) -> str:
+    def _lost(self) -> ProcessLostError:
         code = self._popen.wait()
         if code == -signal.SIGKILL:
-            return "a process was killed (SIGKILL), as when memory runs out"
-        if code < 0:
-            return f"a process was ended by {signal.Signals(-code).name}{self._last_words()}"
-        return f"a process ended with exit code {code}{self._last_words()}"
+            reason = "was killed (SIGKILL), as when memory runs out"
+        elif code < 0:
+            reason = f"was ended by {signal.Signals(-code).name}{self._last_words()}"
+        else:
+            reason = f"ended with exit code {code}{self._last_words()}"
+        return ProcessLostError(f"a process {reason}", code)
 
     def _last_words(self) -> str:
         if not self._log:
@@ -285,8 +309,7 @@ def _described(error: BaseException) -> tuple[bytes | None, str, str]:
         pickle.loads(content)
     except Exception:  # some cannot be made again from what they hold
         content = None
-    text = f"{type(error).__name__}: {error}"
-    return content, text, "".join(traceback.format_exception(error))
+    return content, _typed(error), "".join(traceback.format_exception(error))
 
 
 # What runs in the process.

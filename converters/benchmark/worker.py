@@ -6,23 +6,22 @@ import contextlib
 import ctypes
 import gc
 import logging
-import os
-import pickle
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
-from typing import BinaryIO
 
 import numpy as np
 
 from converters.benchmark.timing import seconds
 from slim_resnet.frameworks import quiet_stderr
+from slim_resnet.processes import Process, ProcessLostError, one_line
 
 # What a candidate is timed by, and what its result is compared by; see `engines`.
 Calls = tuple[Callable[[], object], Callable[[], np.ndarray]]
+
+# In a worker's process: what the candidate is timed by.
+_work: Callable[[], object] | None = None
 
 
 class Worker:
@@ -41,18 +40,8 @@ class Worker:
 
     def __init__(self, build: Callable[..., Calls], job, environment: dict[str, str] | None = None):
         self.failure: str | None = None
-        # Not multiprocessing, whose helper process would hold our stderr open for ever.
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                **(environment or {}),
-            },
-        )
-        self._send((build, job))
+        self._process = Process(environment=environment)
+        self._process.submit(_build, build, job)
 
     def output(self) -> np.ndarray | None:
         """Waits until the candidate is built; what it computes, None when it has failed.
@@ -60,90 +49,59 @@ class Worker:
         Raises:
             ImportError: it needs something that is not installed.
         """
-        return self._receive()
+        return self._result()
 
     def step(self) -> float:
         """Lets the candidate work once; its seconds, NaN when it has failed."""
-        found = self._ask("step")
+        found = self._call(_step)
         return float("nan") if found is None else found
 
     def peak_memory(self) -> int | None:
         """Bytes of the process's largest resident set since it was built; None: it has failed."""
-        return self._ask("peak")
+        return self._call(peak_memory)
 
     def stop(self) -> None:
         """Ends the process."""
-        self._process.kill()
-        with contextlib.suppress(OSError):  # what it has not read is lost
-            self._process.communicate()
+        self._process.stop()
 
-    def _ask(self, question: str):
+    def _call(self, function: Callable):
         if self.failure:
             return None
-        self._send(question)
-        return self._receive()
+        self._process.submit(function)
+        return self._result()
 
-    def _send(self, message) -> None:
-        with contextlib.suppress(OSError):  # it has died, which `_receive` tells
-            _write(self._process.stdin, message)
-
-    def _receive(self):
+    def _result(self):
         try:
-            kind, answer = pickle.load(self._process.stdout)
-        except (EOFError, pickle.UnpicklingError):  # at once, or in the middle of an answer
-            kind, answer = "failed", _died(self._process.wait())
-        if kind == "missing":
-            raise ImportError(answer)
-        if kind == "failed":
-            self.failure = answer
-            return None
-        return answer
+            return self._process.result()
+        except ImportError:
+            raise
+        except ProcessLostError as error:
+            self.failure = _told(error)
+        except Exception as error:  # whatever it is, the other candidates go on
+            self.failure = one_line(error)
+        return None
 
 
-def _died(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return "was killed: was there too little memory?"
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+def _told(error: ProcessLostError) -> str:
+    killed = error.code == -signal.SIGKILL
+    return "was killed: was there too little memory?" if killed else str(error)
 
 
-def _write(stream: BinaryIO, message) -> None:
-    pickle.dump(message, stream)
-    stream.flush()
-
-
-def serve() -> None:
-    """The process: tells what the candidate computes, then answers while it is asked."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+def _build(build: Callable[..., Calls], job) -> np.ndarray:
+    """Makes this process a candidate's; what that computes."""
+    global _work
     warnings.simplefilter("ignore")  # of several processes at once
     logging.disable(logging.WARNING)
-    questions = sys.stdin.buffer
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a framework prints is no answer
-    build, job = pickle.load(questions)
-    known = {"peak": peak_memory}
-
-    def start() -> np.ndarray:
-        work, check = build(job)
-        known["step"] = partial(seconds, work)
+    with quiet_stderr():
+        _work, check = build(job)
         output = check()
-        forget_peak()  # of building
-        return output
-
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
-        _write(answers, _answer(start))
-        while True:
-            _write(answers, _answer(known[pickle.load(questions)]))
+    forget_peak()  # of building
+    return output
 
 
-def _answer(function: Callable) -> tuple[str, object]:
-    try:
-        with quiet_stderr():
-            return "ok", function()
-    except ImportError as error:
-        return "missing", str(error)
-    except Exception as error:  # whatever it is, the other candidates go on
-        lines = str(error).strip().splitlines() or [""]
-        return "failed", f"{type(error).__name__}: {lines[0]}"
+def _step() -> float:
+    with quiet_stderr():
+        return seconds(_work)
 
 
 def forget_peak() -> None:

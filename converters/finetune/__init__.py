@@ -15,8 +15,9 @@ size and N `Recipe.clones`.
 from __future__ import annotations
 
 from converters.finetune.network import accuracy, check_output, open_network, save, with_classes
-from converters.finetune.processes import ProcessLostError, is_first, world_size
+from converters.finetune.processes import is_first, world_size
 from converters.finetune.steps import DivergedError, train
+from slim_resnet.processes import ProcessLostError
 
 __all__ = [
     "DivergedError",

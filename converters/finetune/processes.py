@@ -5,26 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import pickle
-import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from slim_resnet.frameworks import require
+from slim_resnet.processes import Process, ProcessLostError, one_line, ready
 from slim_resnet.training.placement import ALONE, Placement
 
 torch = require("torch")
 dist = torch.distributed
 
-# Not multiprocessing, whose helper process would hold our stderr open for ever.
-_COMMAND = "from converters.finetune import processes; processes.join()"
 _GRACE = 30.0  # seconds for a failed process to tell why
-
-
-class ProcessLostError(ChildProcessError):
-    """One of the processes ended before the training did."""
 
 
 def is_first() -> bool:
@@ -80,92 +71,79 @@ def launched(processes: int, work: Callable, *args) -> Iterator[Placement]:
 
 @contextlib.contextmanager
 def _started(size: int, work: Callable, args: tuple) -> Iterator[Placement]:
-    all_threads = torch.get_num_threads()
-    threads = max(1, all_threads // size)
-    with tempfile.TemporaryDirectory() as folder:
-        meeting = pathlib.Path(folder, "meeting").as_uri()
-        others = []
-        try:
-            for rank in range(1, size):
-                log = pathlib.Path(folder, f"{rank}.log")
-                others.append(_Other(log, (meeting, rank, size, threads, work, args)))
-            if not all(other.starts() for other in others):
-                _check(others, _GRACE)
-            torch.set_num_threads(threads)
-            with contextlib.ExitStack() as group:
-                try:
-                    yield group.enter_context(_group(meeting, 0, size))
-                except RuntimeError as error:  # gloo's: it says little of what happened
-                    _check(others, _GRACE, error)
-                    raise
-            _check(others)
-        finally:
-            torch.set_num_threads(all_threads)
-            for other in others:
-                other.process.kill()
-                other.process.wait()
+    threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        rendezvous = pathlib.Path(folder, "rendezvous").as_uri()
+        others = [stack.enter_context(Process(quiet=True)) for _ in range(1, size)]
+        for other in others:
+            other.submit(_prepare, max(1, threads // size), work, args)
+        _check(others)  # or we would wait at the rendezvous for those that never come
+        for rank, other in enumerate(others, 1):
+            other.submit(_join, rendezvous, rank, size, work, args)
+        stack.callback(torch.set_num_threads, threads)
+        torch.set_num_threads(max(1, threads // size))
+        with _failures_told(others), _group(rendezvous, 0, size) as placement:
+            yield placement
+        _check(others)
 
 
-class _Other:
-    """Another process, started here; what it prints goes into a file."""
-
-    def __init__(self, log: pathlib.Path, task: tuple):
-        self.log = log
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        content = pickle.dumps(task)
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _COMMAND],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, env=environment,
-            )  # fmt: skip
-        with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
-            pipe.write(content)
-
-    def starts(self) -> bool:
-        """Waits until it has understood its task; False: it has not, and has ended."""
-        with self.process.stdout as pipe:
-            return bool(pipe.read(1))
-
-    def code(self, patience: float | None) -> int:
-        """Its exit code; 0 while it lives on."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(patience)
-        return self.process.returncode or 0
-
-    @property
-    def reason(self) -> str:
-        """Why it failed: the last line of a traceback is the error itself."""
-        code = self.process.returncode
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else (lines or ["?"])[-1]
-
-
-def _check(
-    others: list[_Other], patience: float | None = None, cause: Exception | None = None
-) -> None:
-    """Waits for the others to end; a failed one is an error."""
-    failed = [other for other in others if other.code(patience)]
-    if failed:  # one that was killed first: the rest failed for want of it
-        first = min(failed, key=lambda other: other.code(0))
-        raise ProcessLostError(
-            f"a process of the training was lost, and nothing is written: {first.reason}"
-        ) from cause
-
-
-def join() -> None:
-    """What a started process does: joins the others, works and ends."""
-    meeting, rank, size, threads, work, args = pickle.load(sys.stdin.buffer)
-    os.write(1, b"!")  # see `_Other.starts`
-    os.dup2(2, 1)
+def _prepare(threads: int, work: Callable, args: tuple) -> None:
+    """Shows in another process that it has PyTorch, and knows what `work` and `args` are."""
     torch.set_num_threads(threads)
-    with _group(meeting, rank, size) as placement:
+
+
+def _join(rendezvous: str, rank: int, size: int, work: Callable, args: tuple) -> None:
+    """What another process does: joins the group and works."""
+    with _group(rendezvous, rank, size) as placement:
         work(*args, placement)
 
 
 @contextlib.contextmanager
-def _group(meeting: str, rank: int, size: int) -> Iterator[Placement]:
-    """Membership in the group of processes that meet there."""
-    dist.init_process_group("gloo", meeting, world_size=size, rank=rank)
+def _failures_told(others: Sequence[Process]) -> Iterator[None]:
+    """Gives the reason where others have failed: gloo's own errors say little of what happened."""
+    try:
+        yield
+    except RuntimeError as error:
+        _check(others, _GRACE, error)
+        raise
+
+
+def _check(
+    others: Sequence[Process], timeout: float | None = None, cause: Exception | None = None
+) -> None:
+    """Waits for what the others do.
+
+    Args:
+        others: with a call each.
+        timeout: seconds to wait for each; None: for ever.
+        cause: by which a failure here was noticed.
+
+    Raises:
+        ProcessLostError: one of them has failed.
+    """
+    failures = [error for other in others if (error := _failure(other, timeout))]
+    if failures:  # one that was killed first: the rest failed for want of it
+        first = min(failures, key=lambda error: not isinstance(error, ProcessLostError))
+        reason = str(first) if isinstance(first, ProcessLostError) else one_line(first)
+        raise ProcessLostError(
+            f"a process of the training was lost, and nothing is written: {reason}"
+        ) from (cause or first)
+
+
+def _failure(other: Process, timeout: float | None) -> Exception | None:
+    """What its call raises; None where that succeeds, or is not over in time."""
+    if ready([other], timeout):
+        try:
+            other.result()
+        except Exception as error:
+            return error
+    return None
+
+
+@contextlib.contextmanager
+def _group(rendezvous: str, rank: int, size: int) -> Iterator[Placement]:
+    """Membership in the group of processes that find each other there."""
+    dist.init_process_group("gloo", rendezvous, world_size=size, rank=rank)
     try:
         yield Placement(is_chief=rank == 0, worker=rank, num_workers=size)
     finally:

@@ -160,6 +160,21 @@ def test_without_frameworks(sources, without_frameworks, data, tmp_path, target,
         assert_logits(path, recorded["image"], recorded["logits"])
 
 
+def test_the_processes_import_nothing_of_the_current_folder(sources, data, tmp_path, monkeypatch):
+    """A script of the user's that has the name of a module, as `copy.py` has."""
+    marker = tmp_path / "imported"
+    monkeypatch.chdir(tmp_path)
+    for name in ("copy", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    command = [sys.executable, str(data.parents[1] / "tools" / "convert_checkpoint.py")]
+    command += [str(sources / "slim_v1" / name) for name in ("v1", "v2")]
+    command += ["--to", "torch", "--output", "out", "--jobs", "2", "--no-verify"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, ""), found.stdout
+    assert len(files(tmp_path / "out")) == 2
+    assert not marker.exists()
+
+
 def touch(folder, *paths):
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
