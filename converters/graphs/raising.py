@@ -83,8 +83,8 @@ class Raising:
         inputs = tuple(self._values[each] for each in step.inputs)
         handler = OPERATIONS.get(step.kind)
         if handler is None:
-            after = (each for each, waiting in reversed(stack) if waiting is not None)
-            raise self._unknown(step, inputs, after)
+            needing = (each for each, waiting in reversed(stack) if waiting is not None)
+            raise self._unknown(step, inputs, needing)
         name = step.node.name
         operation = Operation(
             step.node, name, inputs, self.builder, self.rewriting.averages.decay, step.rate
@@ -102,17 +102,15 @@ class Raising:
         if ref not in self._values:
             raise Malformed(f"the output {ref[1]} of its {step.kind} {name!r} is none of a layer's")
 
-    def _unknown(self, step: Step, inputs: tuple[Value, ...], after: Iterable[Ref]) -> Malformed:
+    def _unknown(self, step: Step, inputs: tuple[Value, ...], by: Iterable[Ref]) -> Malformed:
         text = f"its operation {step.node.name!r} is a {step.kind}, which no layer here does"
         if step.kind in LOOPS or step.kind.startswith("TensorArray"):
             text = f"its operation {step.node.name!r} ({step.kind}) belongs to a loop"
         nodes = self._graph.nodes
-        images = (name for name, index in after if name in nodes and self._is_image((name, index)))
+        images = (name for name, index in by if name in nodes and self._is_image((name, index)))
         image = next(images, None)
-        advice = self._advice(inputs)
-        return Malformed(
-            text, f"{advice}, or inputs after it, such as {image}" if image else advice
-        )
+        after = f", or inputs after it, such as {image}" if image else ""
+        return Malformed(text, self._advice(inputs) + after)
 
     def _is_image(self, ref: Ref) -> bool:
         return len(shape_of(self._graph, ref) or ()) == 4
