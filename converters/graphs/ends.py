@@ -23,12 +23,14 @@ class Ends:
         outputs: the tensors wanted.
         others: further ones that may have been meant.
         guessed: whether nobody said so.
+        towers: whether `others` has outputs of further towers (clones) with the same weights.
     """
 
     inputs: tuple[Ref, ...]
     outputs: tuple[Ref, ...]
     others: tuple[Ref, ...] = ()
     guessed: bool = False
+    towers: bool = False
 
 
 def find_ends(graph: Graph, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Ends:
@@ -93,4 +95,5 @@ def _guessed(graph: Graph, inputs: tuple[Ref, ...]) -> Ends:
             "choose outputs",
         )
     outputs = tuple((name, 0) for name in guess.outputs)
-    return Ends(inputs, outputs, tuple((name, 0) for name in guess.others), guessed=True)
+    others = tuple((name, 0) for name in guess.others)
+    return Ends(inputs, outputs, others, guessed=True, towers=guess.towers)

@@ -7,6 +7,7 @@ statistic; what only moves variables, or leads to a gradient, is training.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _LEFT_OVER = frozenset(
 )  # fmt: skip
 _RESHAPING = frozenset(("Reshape", "Identity", "Cast", "StopGradient", "Slice"))
 _MAX_CHAIN = 16
+_MAX_SEEN = 64  # nodes of a loss
 _PIPELINE = ("", 0)  # stands for any source that is not to be seen
 _LAYERS = frozenset(
     ("BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid",
@@ -49,10 +51,14 @@ _LAYERS = frozenset(
 
 @dataclass(frozen=True)
 class Guess:
-    """The outputs of a graph: those taken, and others that may be meant."""
+    """The outputs of a graph: those taken, and others that may be meant.
+
+    `towers`: whether among those are outputs of further towers, which share weights.
+    """
 
     outputs: tuple[str, ...]
     others: tuple[str, ...]
+    towers: bool = False
 
 
 def guess_outputs(graph: Graph, inputs: tuple[Ref, ...] = ()) -> Guess:
@@ -65,8 +71,9 @@ def guess_outputs(graph: Graph, inputs: tuple[Ref, ...] = ()) -> Guess:
     Returns:
         Names of operations; none where no layer depends on an image.
     """
-    found = _Search(graph, inputs).ends()
-    variables = {name: _variables(graph, name) for name in found}
+    search = _Search(graph, inputs)
+    found = search.ends()
+    variables = {name: search.variables[name] for name in found}
     used = [name for name in found if not _is_left_over(graph.nodes[name], variables)]
     chosen: dict[tuple, str] = {}
     for name in used:  # of those that do the same with the same variables (towers), the first
@@ -75,13 +82,16 @@ def guess_outputs(graph: Graph, inputs: tuple[Ref, ...] = ()) -> Guess:
     taken = tuple(chosen.values())
     before = (_before(graph, name) for name in taken if graph.nodes[name].op in _LAST)
     others = dict.fromkeys((*(name for name in before if name), *used, *found))
-    return Guess(taken, tuple(name for name in others if name not in taken))
+    others = tuple(name for name in others if name not in taken)
+    return Guess(taken, others, towers=len(taken) < len(used))
 
 
-def _is_left_over(node: Node, variables: dict[str, frozenset[str]]) -> bool:
+def _is_left_over(node: Node, variables: dict[str, int]) -> bool:
     """Whether an end is a layer that something went round: another has its weights, and more."""
     own = variables[node.name]
-    return node.op in _LEFT_OVER and any(own < other for other in variables.values())
+    return node.op in _LEFT_OVER and any(
+        own != other and own | other == other for other in variables.values()
+    )
 
 
 def _before(graph: Graph, name: str) -> str | None:
@@ -94,27 +104,14 @@ def _before(graph: Graph, name: str) -> str | None:
     return None if node is None else node.name
 
 
-def _variables(graph: Graph, name: str) -> frozenset[str]:
-    """The variables that an operation depends on."""
-    seen, stack, found = {name}, [name], set()
-    while stack:
-        node = graph.nodes.get(stack.pop())
-        if node is None:
-            continue
-        if node.op in VARIABLES:
-            found.add(node.name)
-        fresh = [each for each in node.inputs if each not in seen]
-        seen.update(fresh)
-        stack.extend(fresh)
-    return frozenset(found)
-
-
 class _Search:
     """Tells what each operation depends on: a bit for every source, and one for weights."""
 
     def __init__(self, graph: Graph, inputs: tuple[Ref, ...]) -> None:
         self._graph = graph
         self._inputs = frozenset(name for name, _ in inputs)
+        self.variables: dict[str, int] = {}  # a bit for every variable that a node depends on
+        self._places = itertools.count()
         self._bits: dict[Ref, int] = {}
         self._masks: dict[str, int] = {}
         self._weighted: set[str] = set()
@@ -156,6 +153,9 @@ class _Search:
 
     def _look_at(self, node: Node) -> None:
         """Notes what a node depends on."""
+        self.variables[node.name] = 1 << next(self._places) if node.op in VARIABLES else 0
+        for name in node.inputs:
+            self.variables[node.name] |= self.variables.get(name, 0)
         mask = 0
         if node.name not in self._inputs and node.op not in _SIZES:
             for ref in node.operands:
@@ -284,7 +284,7 @@ class _Search:
             if node.op in _WEIGHTED or node.op == "BiasAdd":
                 continue
             for each in node.inputs:
-                if each in inside and each not in seen:
+                if each in inside and each not in seen and len(seen) < _MAX_SEEN:
                     seen.add(each)
                     stack.append(each)
                     if self._leaves(each, inside):

@@ -21,7 +21,7 @@ DEQUEUES = {
 _TYPES = ("dtype", "DstT", "out_type", "T", "Tparams", "Tidx")
 _RANDOM = ("Random", "StatelessRandom", "TruncatedNormal")
 _MAX_SEEN = 400  # nodes looked at to tell a layout
-_NUMBERS = frozenset(
+NUMBERS = frozenset(
     ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
      "uint16", "bool")
 )  # fmt: skip
@@ -43,7 +43,7 @@ def hands_over(graph: Graph, ref: Ref) -> bool:
     start = graph.nodes[ref[0]]
     shared = is_shared_out(graph, start)
     seen, stack = {ref[0]}, [ref[0]]
-    if start.op in LOOPS or dtype_of(graph, ref) not in _NUMBERS:
+    if start.op in LOOPS or dtype_of(graph, ref) not in NUMBERS:
         return False
     while stack:
         node = graph.nodes.get(stack.pop())

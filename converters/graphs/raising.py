@@ -14,6 +14,7 @@ from converters.graphs.inference import LOOPS
 from converters.graphs.layouts import TO_NHWC
 from converters.graphs.operations import OPERATIONS, Operation
 from converters.graphs.pipelines import (
+    NUMBERS,
     PLACEHOLDERS,
     dtype_of,
     hands_over,
@@ -63,7 +64,7 @@ class Raising:
             if current in self._values:
                 continue
             if step is not None:
-                self._raise(current, step)
+                self._raise(current, step, stack)
                 continue
             leaf = self._leaf(current)
             if leaf is not None:
@@ -77,12 +78,13 @@ class Raising:
             stack.extend((each, None) for each in reversed(step.inputs))
         return self._values[target]
 
-    def _raise(self, ref: Ref, step: Step) -> None:
-        """The layer of an operation whose inputs are raised."""
+    def _raise(self, ref: Ref, step: Step, stack: list[tuple[Ref, Step | None]]) -> None:
+        """The layer of an operation whose inputs are raised; `stack` holds those that need it."""
         inputs = tuple(self._values[each] for each in step.inputs)
         handler = OPERATIONS.get(step.kind)
         if handler is None:
-            raise self._unknown(step, inputs)
+            needing = (each for each, waiting in reversed(stack) if waiting is not None)
+            raise self._unknown(step, inputs, needing)
         name = step.node.name
         operation = Operation(
             step.node, name, inputs, self.builder, self.rewriting.averages.decay, step.rate
@@ -100,11 +102,18 @@ class Raising:
         if ref not in self._values:
             raise Malformed(f"the output {ref[1]} of its {step.kind} {name!r} is none of a layer's")
 
-    def _unknown(self, step: Step, inputs: tuple[Value, ...]) -> Malformed:
+    def _unknown(self, step: Step, inputs: tuple[Value, ...], by: Iterable[Ref]) -> Malformed:
         text = f"its operation {step.node.name!r} is a {step.kind}, which no layer here does"
-        if step.kind in LOOPS:
+        if step.kind in LOOPS or step.kind.startswith("TensorArray"):
             text = f"its operation {step.node.name!r} ({step.kind}) belongs to a loop"
-        return Malformed(text, self._advice(inputs))
+        nodes = self._graph.nodes
+        images = (name for name, index in by if name in nodes and self._is_image((name, index)))
+        image = next(images, None)
+        after = f", or inputs after it, such as {image}" if image else ""
+        return Malformed(text, self._advice(inputs) + after)
+
+    def _is_image(self, ref: Ref) -> bool:
+        return len(shape_of(self._graph, ref) or ()) == 4
 
     def _advice(self, inputs: Iterable[Value]) -> str:
         """What to do about an operation that cannot be raised."""
@@ -170,7 +179,9 @@ class Raising:
         if layout == "NCHW":
             sizes = [sizes[axis] for axis in TO_NHWC]
         name = ref[0] if ref[1] == 0 else f"{ref[0]}:{ref[1]}"
-        dtype = dtype_of(self._graph, ref) or "float32"
+        dtype = (dtype_of(self._graph, ref) or "float32").replace("bfloat16", "float32")
+        if dtype not in NUMBERS:
+            raise Malformed(f"its input {name!r} is fed with {dtype}s", "choose inputs after it")
         value = self.builder.leaf(name, INPUT, tuple(sizes), dtype, layout=layout)
         self.inputs[ref] = value
         return value

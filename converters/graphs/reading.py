@@ -9,7 +9,7 @@ from converters.files.errors import Malformed, blame
 from converters.files.graphdef import Graph, Ref
 from converters.graphs.assembling import Assembly
 from converters.graphs.building import Builder
-from converters.graphs.drafts import Value, ancestors
+from converters.graphs.drafts import Draft, Value, ancestors
 from converters.graphs.ends import Ends, find_ends, text
 from converters.graphs.network import Input, Network
 from converters.graphs.patterns import simplify
@@ -63,14 +63,9 @@ def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -
         has_variables=Variables(graph).exist,
     )
     assembly.add(drafts)
-    read = {id(draft) for draft in drafts}
     network = Network(
         path=graph.path,
-        inputs=tuple(
-            Input(value.name, value.known_shape, value.dtype, value.layout)
-            for value in raising.inputs.values()
-            if id(value.draft) in read
-        ),
+        inputs=_inputs(ends, raising, drafts),
         layers=tuple(assembly.layers),
         outputs=tuple(value.name for value in outputs),
         parameters=assembly.parameters,
@@ -84,12 +79,33 @@ def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -
     return network
 
 
+def _inputs(ends: Ends, raising: Raising, drafts: Sequence[Draft]) -> tuple[Input, ...]:
+    """What is fed, in the user's order.
+
+    Raises:
+        Malformed: nothing is, or other than was chosen.
+    """
+    read = {id(draft) for draft in drafts}
+    found = {ref: value for ref, value in raising.inputs.items() if id(value.draft) in read}
+    more = [text(ref) for ref in found if ref not in ends.inputs]
+    if ends.inputs and more:
+        raise Malformed(f"its outputs need the input {more[0]!r} as well", "choose it, too")
+    missing = [text(ref) for ref in ends.inputs if ref not in found]
+    if missing or not found:
+        source = f"its input {missing[0]!r}" if missing else "any input"
+        raise Malformed(f"its outputs do not depend on {source}", "choose other outputs")
+    values = [found[ref] for ref in ends.inputs or found]
+    return tuple(Input(v.name, v.known_shape, v.dtype, v.layout) for v in values)
+
+
 def _notes(ends: Ends, raising: Raising) -> tuple[str, ...]:
     """What was guessed, decided upon and left out."""
     view = raising.rewriting.view
     notes = []
     if ends.guessed:
-        notes.append(f"Nobody said which outputs; taken: {', '.join(map(text, ends.outputs))}.")
+        towers = ", of towers that share weights the first" if ends.towers else ""
+        outputs = ", ".join(map(text, ends.outputs))
+        notes.append(f"Nobody said which outputs; taken{towers}: {outputs}.")
     if view.flags:
         flags = ", ".join(f"{name} {value}" for name, value in sorted(view.flags.items()))
         notes.append(f"Taken for inference: {flags}.")

@@ -13,6 +13,7 @@ from converters.graphs.sizes import Size
 
 _LAYOUTS = ("NHWC", "NCHW")
 _PADDINGS = ("SAME", "VALID")
+_MAX_PATCHES = 2**24  # weights that are made of ExtractImagePatches
 _EPSILON = 1e-4  # of FusedBatchNorm, left out by strip_default_attrs
 
 
@@ -161,6 +162,21 @@ def _pool_v2(op: Operation) -> Value:
     return op.layer("max_pool", [value], options, layout=value.layout)
 
 
+def _patches(op: Operation) -> Value:
+    """ExtractImagePatches, as the convolution that puts every pixel of a window into a channel."""
+    value = _image(op)
+    kernel, rates = op.node.spatial("ksizes"), op.node.spatial("rates")
+    channels = value.shape[3]
+    if isinstance(channels, Size) or kernel[0] * kernel[1] * channels**2 > _MAX_PATCHES:
+        raise Malformed(f"its operation {op.name!r} (ExtractImagePatches) has too many channels")
+    size = kernel[0] * kernel[1] * channels
+    weights = op.builder.constant(
+        f"{op.name}/kernel", np.eye(size, dtype=np.float32).reshape(*kernel, channels, size)
+    )
+    options = {**_window(op), "dilations": rates, "groups": 1}
+    return op.layer("conv", [value], options, weights={"kernel": weights}, layout=value.layout)
+
+
 def _lrn(op: Operation) -> Value:
     (value,) = op.inputs
     number = op.node.number
@@ -226,6 +242,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
     **dict.fromkeys(("MaxPool", "AvgPool"), _pool),
     "MaxPoolV2": _pool_v2,
+    "ExtractImagePatches": _patches,
     "LRN": _lrn,
     "BatchStatistics": _batch_statistics,
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
