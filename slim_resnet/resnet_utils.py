@@ -10,7 +10,13 @@ from __future__ import annotations
 import collections
 import inspect
 
-from slim_resnet.arch.parts import CONVENTIONS, UnitOptions, check_convention, unit_strides
+from slim_resnet.arch.parts import (
+    CONVENTIONS,
+    WEIGHT_DECAY,
+    UnitOptions,
+    check_convention,
+    unit_strides,
+)
 from slim_resnet.compat import slim, tf
 from slim_resnet.layers import grouped_conv2d
 
@@ -271,7 +277,7 @@ def bias_and_batch_norm(inputs, **kwargs):
 
 
 def resnet_arg_scope(
-    weight_decay=0.0001,
+    weight_decay=WEIGHT_DECAY,
     batch_norm_decay=0.997,
     batch_norm_epsilon=1e-5,
     batch_norm_scale=True,

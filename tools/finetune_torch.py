@@ -19,6 +19,7 @@ from _recipe import recipe_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slim_resnet import datasets
+from slim_resnet.arch.parts import WEIGHT_DECAY
 from slim_resnet.training.evaluation import Evaluation
 from slim_resnet.training.recipe import steps_for
 
@@ -52,7 +53,7 @@ def parse() -> argparse.Namespace:
     recipe.add_argument("--warmup", type=int, default=0, metavar="STEPS")
     recipe.add_argument("--momentum", type=float, default=0.9)
     recipe.add_argument("--nesterov", action="store_true")
-    recipe.add_argument("--weight-decay", type=float, default=1e-4, help="slim's")
+    recipe.add_argument("--weight-decay", type=float, default=WEIGHT_DECAY, help="slim's")
     recipe.add_argument("--label-smoothing", type=float, default=0.0)
     recipe.add_argument("--no-augment", action="store_true", help="images as they are")
     recipe.add_argument(

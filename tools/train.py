@@ -17,7 +17,7 @@ from _recipe import recipe_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from slim_resnet import datasets
-from slim_resnet.arch.parts import CONVENTIONS, FORMS
+from slim_resnet.arch.parts import CONVENTIONS, FORMS, WEIGHT_DECAY
 from slim_resnet.training import network, tasks
 from slim_resnet.training.observer import Observer
 from slim_resnet.training.recipe import steps_for
@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
     recipe.add_argument("--warmup", type=int, default=0, metavar="STEPS")
     recipe.add_argument("--momentum", type=float, default=0.9)
     recipe.add_argument("--nesterov", action="store_true")
-    recipe.add_argument("--weight-decay", type=float, default=1e-4)
+    recipe.add_argument("--weight-decay", type=float, default=WEIGHT_DECAY)
     recipe.add_argument("--label-smoothing", type=float, default=0.0)
     recipe.add_argument("--batch-norm-decay", type=float, default=0.9)
     recipe.add_argument("--ema", type=float, metavar="DECAY", help="keep averages of the weights")

@@ -23,6 +23,7 @@ FORWARDING = frozenset(
     ("Identity", "ReadVariableOp", "Switch", "Merge", "Enter", "StopGradient", "Snapshot", "Cast")
 )
 VARIABLES = frozenset(("VariableV2", "Variable", "VarHandleOp"))
+FUSED_EPSILON = 1e-4  # the default of FusedBatchNorm, which strip_default_attrs leaves out
 MAX_CHAIN = 64  # nodes to follow upstream; in a damaged file they may be a ring
 
 Ref = tuple[str, int]  # an output of an operation

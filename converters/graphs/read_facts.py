@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from converters.files.errors import Malformed, blame
-from converters.files.graphdef import MAX_CHAIN, Graph, Node
+from converters.files.graphdef import FUSED_EPSILON, MAX_CHAIN, Graph, Node
 from converters.graphs.arch_facts import GraphFacts
 from converters.graphs.decays import moving_average_decays, weight_decays
 from converters.graphs.facts import ConvFact, Link, NormFact, PoolFact, Window
 from converters.graphs.links import ADDITIONS, FUSED, PADS, POOLS, Links
 
-_DEFAULT_EPSILON = 1e-4  # of FusedBatchNorm, left out by strip_default_attrs
 _PADDINGS = frozenset(("SAME", "VALID", "EXPLICIT"))
 
 _Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -95,7 +94,7 @@ def _norms(graph: Graph) -> Iterator[NormFact]:
     for node in graph:
         if node.op in FUSED:
             sources = (graph.parameter(node, index) for index in range(1, 5))
-            yield _norm(node, node.number("epsilon", _DEFAULT_EPSILON), sources)
+            yield _norm(node, node.number("epsilon", FUSED_EPSILON), sources)
         elif node.op == "Rsqrt":  # of variance + epsilon; gamma times that comes next
             total = graph.source(graph.input(node, 0))
             if total is None or total.op not in ADDITIONS:

@@ -20,10 +20,10 @@ from converters.models.naming import Weight, table
 from converters.models.training import set_keras_weight_decay, sgd_param_groups
 from converters.recognise.forms import merge
 from converters.recognise.recognised import Recognised
+from slim_resnet.arch.parts import WEIGHT_DECAY
 from slim_resnet.frameworks import require
 
 _SLOT = "Momentum"
-_WEIGHT_DECAY = 1e-4  # the default of slim's `resnet_arg_scope`
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Recipe:
         if self.weight_decay is not None:
             return self.weight_decay
         decays = ckpt.facts.weight_decays(ckpt.scope) if ckpt.facts else ()
-        return decays[0] if len(decays) == 1 else _WEIGHT_DECAY
+        return decays[0] if len(decays) == 1 else WEIGHT_DECAY
 
 
 def carried(ckpt: Recognised) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from converters.files.graphdef import FUSED_EPSILON
 from converters.proof.tf_kernels import written
 from slim_resnet.frameworks import require
 
@@ -34,7 +35,7 @@ def fused_batch_norm(node, inputs: Sequence) -> list:
         else:
             new_mean = (1 - factor) * new_mean + factor * mean
             new_variance = (1 - factor) * new_variance + factor * unbiased
-    epsilon = _number(node, "epsilon", 1e-4)
+    epsilon = _number(node, "epsilon", FUSED_EPSILON)
     y = (x - mean) * tf.rsqrt(variance + epsilon) * gamma + beta
     return [y, new_mean, new_variance, mean, variance, tf.zeros([], x.dtype)]
 

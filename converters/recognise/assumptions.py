@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from converters.graphs.network import Network
 from converters.recognise.detection import MEAN_RGB
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import WEIGHT_DECAY
 
 if TYPE_CHECKING:  # which reads what is written here
     from converters.recognise.recognised import Recognised
@@ -27,7 +28,6 @@ _TORCHVISION_PREPROCESSING = (
 )
 _UNKNOWN = "unknown"
 # `resnet_arg_scope`'s, in tf_slim.nets.resnet_utils.
-_SLIM_WEIGHT_DECAY = "0.0001"
 
 
 def describe_classes(num_classes: int | None) -> str:
@@ -108,7 +108,7 @@ def _weight_decay(ckpt: Recognised) -> Fact:
         return Fact(_joined(decays), "the graph")
     if ckpt.library != "slim" or ckpt.arch.has_script_names:
         return Fact(_UNKNOWN, "not in the checkpoint")
-    return Fact(_SLIM_WEIGHT_DECAY, "assumed: slim's default")
+    return Fact(str(WEIGHT_DECAY), "assumed: slim's default")
 
 
 def _joined(values: tuple[float, ...]) -> str:

@@ -5,6 +5,7 @@ docs/rules.md describes the format, with a worked example.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -17,11 +18,6 @@ from converters.files import CheckpointError, WeightsFile
 from converters.recognise.detection import PER_VARIABLE, auxiliary_kind
 from converters.recognise.transforms import IDENTITY, Transform
 from slim_resnet.arch.facts import TOLD
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _KEYS = {"match", "name", "layout", "drop"}
 _FIELD = re.compile(r"\{(?P<group>\w+)(?P<offset>[+-]\d+)?\}")
@@ -168,6 +164,7 @@ def read_rules(path: str | os.PathLike) -> Rules:
     Raises:
         ValueError: it is missing or no TOML, or a rule makes no sense; the message names the rule.
     """
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     path = os.fspath(path)
     try:
         with open(path, "rb") as file:

@@ -315,6 +315,9 @@ def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:
     return int(base_depth * base_width / 64) * cardinality
 
 
+# L2 on the weights of convolutions, the default of slim's `resnet_arg_scope`.
+WEIGHT_DECAY = 1e-4
+
 # TensorFlow 1.15's fused batch norm takes this for any smaller epsilon (a demand of cuDNN's), so a
 # graph that says 1.001e-5 may have been asked for 1e-5, which is slim's.
 CLAMPED_EPSILON = 1.001e-5

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from slim_resnet.arch.parts import CLAMPED_EPSILON
 from slim_resnet.compat import tf
 from slim_resnet.regression import atrous
 from slim_resnet.regression.static_shapes import TARGET
@@ -41,11 +42,6 @@ IGNORED_ATTRIBUTES = {
     "use_locking",
     "validate_shape",
 }
-# Old versions of TensorFlow (1.15 among them) raise the epsilon of a fused batch norm to at least
-# this, for cuDNN's sake; today's keep what the source says. A recorded epsilon of this value may
-# have been any smaller one, so smaller ones count as this. (In float64, where nothing is fused, the
-# numbers tell them apart.)
-FUSED_EPSILON = 1.001e-5
 # A constant of more elements is compared by its checksum: records do not hold its contents.
 LARGE_CONSTANT = 1024
 
@@ -242,7 +238,9 @@ def _attributes(op) -> dict[str, Any]:
     names = sorted(n for n in op.node_def.attr if n[0] != "_" and n not in IGNORED_ATTRIBUTES)
     attributes = {name: _plain(op.get_attr(name)) for name in names}
     if op_type(op) == "FusedBatchNorm":
-        attributes["epsilon"] = max(attributes["epsilon"], FUSED_EPSILON)
+        # A recorded CLAMPED_EPSILON may have been any smaller one: those count as it. In float64,
+        # where nothing is fused, the numbers tell them apart.
+        attributes["epsilon"] = max(attributes["epsilon"], CLAMPED_EPSILON)
     return attributes
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from slim_resnet import arch as arch_lib
 from slim_resnet import legacy, resnet_utils
+from slim_resnet.arch.parts import CLAMPED_EPSILON
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.legacy.running.script_source import OWN_PACKAGES, is_script
-from slim_resnet.regression.canonical import FUSED_EPSILON, plain_name
+from slim_resnet.regression.canonical import plain_name
 from slim_resnet.regression.record import Record, RecordError
 
 # tf.contrib is gone; these are its networks today.
@@ -40,7 +41,7 @@ class Builder:
         kwargs: its keywords.
         arg_scope: what a function like slim's `resnet_arg_scope` returns; empty: none.
         least_epsilon: in float64, epsilons of `arg_scope` below it are raised to it. A record of an
-            imported graph has been widened from a float32 one that had `FUSED_EPSILON` at least.
+            imported graph has been widened from a float32 one that had `CLAMPED_EPSILON` at least.
     """
 
     function: Callable
@@ -288,7 +289,7 @@ def _locate(spec: str, option: str) -> Callable:
 
 
 def _least_epsilon(record: Record) -> float:
-    return FUSED_EPSILON if is_imported(record) else 0.0
+    return CLAMPED_EPSILON if is_imported(record) else 0.0
 
 
 def _unfused(scope: Mapping, least_epsilon: float) -> dict:

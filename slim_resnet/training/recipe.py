@@ -6,6 +6,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from slim_resnet.arch.parts import WEIGHT_DECAY
+
 _DTYPES = ("float32", "float64")
 
 
@@ -51,7 +53,7 @@ class Recipe:
     warmup_steps: int = 0
     momentum: float = 0.9
     nesterov: bool = False
-    weight_decay: float = 1e-4
+    weight_decay: float = WEIGHT_DECAY
     label_smoothing: float = 0.0
     ema: float | None = None
     augment: bool = True

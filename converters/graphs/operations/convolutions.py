@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converters.files.errors import Malformed
+from converters.files.graphdef import FUSED_EPSILON
 from converters.graphs.drafts import CONSTANT, Value
 from converters.graphs.layouts import to_layout
 from converters.graphs.operations.operation import Handler, Operation, all_known
@@ -14,7 +15,6 @@ from converters.graphs.sizes import Size
 _LAYOUTS = ("NHWC", "NCHW")
 _PADDINGS = ("SAME", "VALID")
 _MAX_PATCHES = 2**24  # weights that are made of ExtractImagePatches
-_EPSILON = 1e-4  # of FusedBatchNorm, left out by strip_default_attrs
 
 
 def _image(op: Operation, index: int = 0) -> Value:
@@ -197,7 +197,7 @@ def _batch_norm(op: Operation) -> Value:
     for role, parameter in roles.items():
         if not parameter.static or parameter.rank != 1:
             raise Malformed(f"the {role} of its batch norm {op.name!r} is computed from the image")
-    epsilon = op.node.number("epsilon", _EPSILON)
+    epsilon = op.node.number("epsilon", FUSED_EPSILON)
     if not 0 <= epsilon < 1:
         raise Malformed(f"its batch norm {op.name!r} has the absurd epsilon {epsilon}")
     options = {"epsilon": epsilon, "decay": op.decay(mean.draft.name), "fused": True}
@@ -218,7 +218,7 @@ def _batch_statistics(op: Operation) -> Value:
     centred = op.helper("centred", "sub", [value, mean], layout=layout)
     square = op.helper("square", "square", [centred], layout=layout)
     variance = op.helper("variance", "mean", [square], axes, layout=layout)
-    number = np.array(op.node.number("epsilon", _EPSILON), value.dtype)
+    number = np.array(op.node.number("epsilon", FUSED_EPSILON), value.dtype)
     epsilon = op.builder.constant(f"{op.name}/epsilon", number)
     total = op.helper("total", "add", [variance, epsilon], layout=layout)
     factor = op.helper("rsqrt", "rsqrt", [total], layout=layout)
