@@ -309,7 +309,7 @@ RULE = "[[rule]]\nmatch = '(?P<n>.)(.*)'\n"
         ("scope = 'x'\n", "it has no rules"),
         ("rule = 3\n", "it has no rules"),
         ("rule = [3]\n", "rule 1: it is no table"),
-        ("rules = 3\n", "unknown 'rules': use rule, scope, words"),
+        ("rules = 3\n", "unknown 'rules': use network, rule, scope, words"),
         (RULE, "rule 1: it needs `match`, and either `name` or `drop = true`"),
         (RULE + "name = 'x'\ndrop = true\n", "rule 1: it needs `match`, and either"),
         ("[[rule]]\nname = 'x'\n", "rule 1: it needs `match`"),
