@@ -123,6 +123,8 @@ def convert(
     writer = formats.writer(target, output, recipe, fold=fold)
     if report is not None:
         check_target(report)
+    if writer.format.whole_graph:
+        network["whole_graph"] = True
     ckpt = recognised(source, library, **network)
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)

@@ -89,9 +89,10 @@ def parse() -> argparse.Namespace:
 
 
 def outputs() -> str:
-    names = {"slim": "a prefix", "saved_model": "a folder"}
-    suffixes = {t: " or ".join(filter(None, formats.suffixes(t))) for t in formats.targets()}
-    return "; ".join(f"{t}: {suffixes[t] or names[t]}" for t in suffixes)
+    return "; ".join(
+        f"{target}: {' or '.join(f.suffix or f.named for f in formats.formats_of(target))}"
+        for target in formats.targets()
+    )
 
 
 def main() -> int:

@@ -59,7 +59,8 @@ class Format:
 
     Attributes:
         target: what a user calls it.
-        suffix: of its files; "" where the name is the user's own (a prefix, a folder).
+        suffix: of its files; "" where the name is the user's own.
+        named: what that name is, in words: "a prefix", "a folder".
         write: writes a checkpoint to a path, a hidden one, with the options.
         hidden: from the path that the user named to one that is hidden until it is whole.
         runner: a key of `converters.proof.written.RUNNERS`, or of its `ARRAY_READERS`.
@@ -69,6 +70,7 @@ class Format:
         foldable: whether batch norms can be folded.
         freezes: it is what TensorFlow 1 freezes a graph into.
         library: the other library whose own class loads it.
+        whole_graph: it holds the network of a graph, also where that is an `Arch`.
     """
 
     target: str
@@ -82,3 +84,5 @@ class Format:
     foldable: bool = False
     freezes: bool = False
     library: str | None = None
+    whole_graph: bool = False
+    named: str = ""

@@ -11,6 +11,7 @@ from converters.formats import (
     state_dicts,
     tensorflow_formats,
     torch_formats,
+    torch_source,
 )
 from converters.formats.format import Format
 from converters.models.resume import Recipe
@@ -22,6 +23,7 @@ FORMATS: tuple[Format, ...] = (
     *state_dicts.FORMATS,
     *onnx_format.FORMATS,
     *array_formats.FORMATS,
+    *torch_source.FORMATS,
 )
 
 

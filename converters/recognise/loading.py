@@ -43,6 +43,7 @@ def load_checkpoint(
     outputs: Sequence[str] = (),
     ignore: str | None = None,
     facts: Mapping[str, object] | None = None,
+    whole_graph: bool = False,
 ) -> Recognised:
     """Opens weights and recognises their network; needs no framework.
 
@@ -68,6 +69,7 @@ def load_checkpoint(
         outputs: operations of the graph that are wanted, in their order; (): the graph's own.
         ignore: a regular expression of variables inside the network that do not matter. The
             network is then slim's without them, whatever the graph says.
+        whole_graph: take the network of the graph also where that is slim's.
         facts: what else variables do not tell, as `slim_resnet.arch.with_facts` takes it. It goes
             before the graph, with a note.
 
@@ -104,7 +106,9 @@ def load_checkpoint(
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
         return _whole_graph(source, None, network, graph, weights, [])
-    return _by_graph(source, file, found, network, graph, weights, explicit=bool(outputs))
+    return _by_graph(
+        source, file, found, network, graph, weights, explicit=bool(outputs), whole=whole_graph
+    )
 
 
 def _graph(file: WeightsFile, asked: bool) -> tuple[Graph | None, tuple[str, ...]]:
@@ -183,10 +187,11 @@ def _by_graph(
     weights: str,
     *,
     explicit: bool,
+    whole: bool,
 ) -> Recognised:
     """The residual network where it is all that the graph computes, else the whole graph.
 
-    `explicit`: the user asked for certain outputs.
+    `explicit`: the user asked for certain outputs; `whole`: for the whole graph anyway.
     """
     notes = list(found.notes)
     facts, exact, lacking = None, None, ""
@@ -202,6 +207,8 @@ def _by_graph(
         if explicit and not lacking:
             others = [value for value in network.outputs if not match.is_output(value)]
             lacking = f"you asked for {', '.join(others)}" if others else ""
+        if not lacking and whole:
+            lacking = "as was asked for"
         if not lacking:
             return Recognised(
                 file, exact, found.scope, weights, graph=graph, facts=facts, match=match,

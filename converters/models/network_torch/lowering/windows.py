@@ -20,7 +20,7 @@ def max_pool(b: Builder, layer: Layer) -> Tensor:
     own = window_padding(padding, kernel, strides, _ONE)
     if own is None or any(2 * n > k for n, k in zip(own, kernel, strict=True)):
         ref, own = pad_before(b, ref, padding, kernel, strides, _ONE, -math.inf), (0, 0)
-    return Tensor(b.add("F.max_pool2d", ref, kernel, strides, own), 4)
+    return Tensor(b.add("F.max_pool2d", ref, kernel, strides, *_if_any(own)), 4)
 
 
 def avg_pool(b: Builder, layer: Layer) -> Tensor:
@@ -32,7 +32,12 @@ def avg_pool(b: Builder, layer: Layer) -> Tensor:
     if own is None:
         return Tensor(b.add("ops.avg_pool_same", ref, kernel, strides), 4)
     options = {"count_include_pad": False} if any(own) else {}
-    return Tensor(b.add("F.avg_pool2d", ref, kernel, strides, own, **options), 4)
+    return Tensor(b.add("F.avg_pool2d", ref, kernel, strides, *_if_any(own), **options), 4)
+
+
+def _if_any(padding: tuple[int, int]) -> tuple:
+    """A padding as an argument, none where it is nothing."""
+    return (padding,) if any(padding) else ()
 
 
 _RESIZE = {
