@@ -7,6 +7,7 @@ asks for another type than the file's.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,7 +44,7 @@ def torch_end_points(
     torch = require("torch")
     dtype = next((p.dtype for p in net.parameters()), torch.float64)
     found = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for batch in batches:
             fed = {name: torch.from_numpy(channels_first(x)) for name, x in batch.items()}
             fed = {n: x.to(dtype) if x.is_floating_point() else x for n, x in fed.items()}
@@ -106,6 +107,28 @@ def run_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list
     read = Network.from_json(network, "the network")
     net = module.build(read, arrays).to(torch.float64)
     return torch_end_points(net, batches, read.outputs)
+
+
+def train_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list[dict]:
+    """The values of a network in torch, in `.train()` mode and float64, and its moved statistics.
+
+    Dropouts keep every value, and scale it. Arguments as of `run_network`; one batch.
+    """
+    torch = require("torch")
+    from converters.graphs.network import Network
+    from converters.models.network_torch import module
+    from converters.models.network_torch.naming import original_arrays
+    from converters.proof.training import moving_statistics, statistic
+
+    read = Network.from_json(network, "the network")
+    net = module.build(read, arrays).to(torch.float64).train()
+    for each in net.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.forward = functools.partial(torch.mul, other=1 / (1 - each.p))
+    (values,) = torch_end_points(net, batches, read.outputs)
+    state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    arrays = original_arrays(read, state)
+    return [values | {statistic(name): arrays[name] for name in moving_statistics(read)}]
 
 
 def run_arch(arch: str, state: Arrays, output: str, batches: Sequence[Arrays]) -> list[dict]:

@@ -42,7 +42,9 @@ class Plan:
         passed: value -> the value that takes its place: dropouts, statistics of a batch.
         norms: fused batch norm in training -> the values, moving mean and variance, by which it
             normalises instead of the batch's.
-        is_training: what a placeholder that tells training from inference is fed.
+        is_training: what a placeholder that tells training from inference is fed. In training,
+            random numbers are such that dropouts keep every value, and noise is 0; and constants
+            may be fractions, as what dropouts scale by is.
         updates: operations that run beside, such as those of moving statistics.
     """
 

@@ -50,9 +50,14 @@ class GraphRunner:
         definition: the serialized GraphDef.
         plan: what is fed, fetched and replaced.
         threads: of TensorFlow; None: as many as there are cores.
+
+    Attributes:
+        places: the variables that the plan needs, by operation, and where they may be in a
+            checkpoint; known once they are loaded.
     """
 
     def __init__(self, definition: bytes, plan: Plan, threads: int | None = None) -> None:
+        self.places: dict[str, list] = {}
         self._plan = plan
         self._process = Process(threads=threads, environment=_ENVIRONMENT, quiet=True)
         self._process.submit(_build, bytes(definition), plan)
@@ -72,9 +77,9 @@ class GraphRunner:
         Raises:
             CheckpointError: one is missing, or the graph cannot be run; the message says which.
         """
-        places = self._process.result()
+        self.places = self._process.result()
         path = self._plan.path
-        arrays = {name: read_variable(path, name, places[name], variables) for name in places}
+        arrays = {n: read_variable(path, n, found, variables) for n, found in self.places.items()}
         self._process.call(_load, arrays)
 
     def run(self, feeds: Sequence[Arrays]) -> None:
@@ -153,7 +158,7 @@ def _cast(arrays: Arrays, plan: Plan) -> dict[str, np.ndarray]:
     }
 
 
-# What runs in the process, which has one graph.
+# What runs in the process, on its last graph.
 
 _graphs: list = []
 
@@ -162,15 +167,15 @@ def _build(definition: bytes, plan: Plan) -> dict[str, list]:
     from converters.proof.tf_graph import RunnableGraph
 
     _graphs.append(RunnableGraph(definition, plan))
-    return _graphs[0].places
+    return _graphs[-1].places
 
 
 def _load(arrays: Arrays) -> None:
-    _graphs[0].load(arrays)
+    _graphs[-1].load(arrays)
 
 
 def _run(feeds: Sequence[Arrays]) -> Reference:
-    graph = _graphs[0]
+    graph = _graphs[-1]
     values = [graph.run(each) for each in feeds]
     return Reference(
         values,

@@ -146,12 +146,16 @@ class GraphSource:
                         found[operand] = 1 / 6
         return found
 
+    def inputs(self) -> dict[str, Fed]:
+        """The inputs of the network as the graph has them."""
+        return {each.name: Fed(each.dtype, _shape(each)) for each in self.network.inputs}
+
     def plan(self, dtype: str) -> Plan:
         replaced = self.substitutions()
         return Plan(
             path=self.graph.path,
             fetches=self.values,
-            inputs={each.name: Fed(each.dtype, _shape(each)) for each in self.network.inputs},
+            inputs=self.inputs(),
             dtype=dtype,
             numbers=self.sixths(),
             passed=replaced.passed,
@@ -161,13 +165,13 @@ class GraphSource:
     def fed(self, batch: Arrays) -> Values:
         """What the graph is fed for a batch [batch, height, width, channels]."""
         layouts = {each.name: each.layout for each in self.network.inputs}
-        return {name: _to_graph(array, layouts[name]) for name, array in batch.items()}
+        return {name: to_graph(array, layouts[name]) for name, array in batch.items()}
 
     def channels_last(self, values: Arrays) -> Values:
         """The values of the graph, images [batch, height, width, channels]."""
         layouts = {layer.name: layer.layout for layer in self.network.layers}
         return {
-            name: _from_graph(array, layouts.get(parse_ref(name)[0], "NHWC"))
+            name: from_graph(array, layouts.get(parse_ref(name)[0], "NHWC"))
             for name, array in values.items()
         }
 
@@ -211,11 +215,13 @@ def _shape(fed) -> tuple[int | None, ...]:
     return tuple(fed.shape[axis] for axis in _TO_FIRST) if is_first else fed.shape
 
 
-def _to_graph(array: np.ndarray, layout: str) -> np.ndarray:
+def to_graph(array: np.ndarray, layout: str) -> np.ndarray:
+    """Images, channels last, in the layout of a graph."""
     return np.moveaxis(array, -1, 1) if layout == "NCHW" and array.ndim == 4 else array
 
 
-def _from_graph(array: np.ndarray, layout: str) -> np.ndarray:
+def from_graph(array: np.ndarray, layout: str) -> np.ndarray:
+    """The reverse."""
     return np.moveaxis(array, 1, -1) if layout == "NCHW" and array.ndim == 4 else array
 
 

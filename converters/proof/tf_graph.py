@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from converters.files.errors import CheckpointError
-from converters.proof import saved_names, tf_kernels, tf_rebuilt
+from converters.proof import randomness, saved_names, tf_kernels, tf_rebuilt
 from converters.proof.plan import GraphRunError, Plan
-from converters.proof.scalars import scalar_value
 from slim_resnet.frameworks import require
 
 tf = require("tensorflow.compat.v1")
@@ -266,6 +265,10 @@ class RunnableGraph:
                 f"its operation {node.name!r} is of the kind {node.op}, which this TensorFlow "
                 "does not have: choose outputs that do not need it"
             )
+        if self.plan.is_training and node.op in randomness.RANDOM:
+            number = randomness.neutral(scope.nodes, node)
+            dtype = self._raised(tf.as_dtype(node.attr["dtype"].type))
+            return _made_of([tf.fill(inputs[0], tf.constant(number, dtype))])
         if tf_rebuilt.is_channels_first(node):
             return _made_of(tf_rebuilt.channels_last(node, inputs, self._outputs))
         return self._own(node, inputs)
@@ -273,7 +276,7 @@ class RunnableGraph:
     def _scalar(self, scope: _Scope, node) -> bool | float | None:
         """The value of a scalar that tells training from inference; None for other placeholders."""
         if node.name not in self._scalars:
-            value = scalar_value(scope.nodes, node, self.plan.is_training)
+            value = randomness.scalar_value(scope.nodes, node, self.plan.is_training)
             self._scalars[node.name] = value
         return self._scalars[node.name]
 
@@ -284,7 +287,7 @@ class RunnableGraph:
         """The operation itself; in float64 what it is made of, where it has no kernel."""
         attrs = tf_kernels.attributes(node)
         if self._double:
-            doubled = tf_kernels.raised(attrs)
+            doubled = tf_kernels.raised(attrs, fractions=self.plan.is_training)
             if node.name in self.plan.numbers:
                 doubled["value"] = tf_kernels.number(attrs["value"], self.plan.numbers[node.name])
             if node.op in tf_rebuilt.REBUILT:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
 import numpy as np
 
@@ -24,6 +25,7 @@ _RAISED = {
     for name in _LOW
     for suffix in ("", "_REF")
 }
+_LARGEST_DENOMINATOR = 100
 _DEVICES = ("CPU", "DEFAULT")
 
 
@@ -39,13 +41,15 @@ def attributes(node) -> dict:
     return {name: value for name, value in found.items() if value.WhichOneof("value")}
 
 
-def raised(attrs: Mapping) -> dict:
-    """The same attributes, name -> AttrValue, with float64 for float32, float16 and bfloat16.
+def raised(attrs: Mapping, fractions: bool = False) -> dict:
+    """The same attributes with float64 for float32, float16 and bfloat16.
 
-    A constant of one number becomes what was written in the code: the shortest decimal that is the
-    same in its type.
+    Args:
+        attrs: name -> AttrValue. A constant of one number becomes what was written in the code: the
+            shortest decimal that is the same in its type.
+        fractions: whether such a number may be a fraction, as 1 / 0.75 is in a dropout.
     """
-    return {name: _raised(value) for name, value in attrs.items()}
+    return {name: _raised(value, fractions) for name, value in attrs.items()}
 
 
 def number(value, as_float: float):
@@ -62,13 +66,14 @@ def raised_type(dtype):
     return tf.as_dtype(_RAISED.get(number, number))
 
 
-def _raised(value):
+def _raised(value, fractions: bool):
     kind = value.WhichOneof("value")
     new = attr_value_pb2.AttrValue()
     if kind == "tensor" and value.tensor.dtype in _RAISED:
         array = tf.make_ndarray(value.tensor)
         if array.size == 1:
-            array = np.full(array.shape, float(str(array.flat[0])))
+            one = array.flat[0]
+            array = np.full(array.shape, _fraction(one) if fractions else float(str(one)))
         new.tensor.CopyFrom(tf.make_tensor_proto(array.astype(np.float64)))
         return new
     new.CopyFrom(value)
@@ -77,6 +82,14 @@ def _raised(value):
     elif kind == "list":
         new.list.type[:] = [_RAISED.get(each, each) for each in value.list.type]
     return new
+
+
+def _fraction(number: np.floating) -> float:
+    """A fraction of small numbers that is the same in the type of `number`; else its decimal."""
+    decimal = float(str(number))
+    near = Fraction(decimal).limit_denominator(_LARGEST_DENOMINATOR)
+    is_same = type(number)(near.numerator / near.denominator) == number
+    return near.numerator / near.denominator if is_same else decimal
 
 
 def written(number: float) -> float:

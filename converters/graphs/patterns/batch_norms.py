@@ -82,17 +82,29 @@ def _times(product: Value, factor: Value) -> Value | None:
 
 
 def _centred(draft: Draft, context: Context) -> bool:
-    """(x - mean) * inv, (x - mean) / sqrt(variance + epsilon)."""
+    """(x - mean) * inv, (x - mean) / sqrt(variance + epsilon), gamma * (x - mean) / sqrt(...)."""
     pairs = orders(draft) if draft.kind == "mul" else [draft.inputs]
-    for difference, factor in pairs:
-        inner = context.inner(difference, "sub")
-        if inner is None or not factor.static or not inner.inputs[1].static:
-            continue
+    for product, factor in pairs:
         scale = _scale(factor) if draft.kind == "mul" else _deviation(factor)
-        if scale is not None:
-            value, mean = inner.inputs
-            return _become(draft, context, value, scale, mean, None)
+        inner, gamma = _difference(product, context)
+        if inner is None or scale is None or (gamma and scale.gamma):
+            continue
+        value, mean = inner.inputs
+        scale = _Scale(scale.variance, scale.epsilon, scale.gamma or gamma)
+        return _become(draft, context, value, scale, mean, None)
     return False
+
+
+def _difference(product: Value, context: Context) -> tuple[Draft | None, Value | None]:
+    """x - mean, and the gamma that it is multiplied with, if it is."""
+    inner, gamma = context.inner(product, "sub"), None
+    scaled = context.inner(product, "mul")
+    for value, factor in orders(scaled) if scaled else ():
+        if factor.static and context.inner(value, "sub"):
+            inner, gamma = context.inner(value, "sub"), factor
+    if inner is None or not inner.inputs[1].static:
+        return None, None
+    return inner, gamma
 
 
 def _scale(factor: Value, depth: int = 2) -> _Scale | None:
@@ -121,6 +133,8 @@ def _scale(factor: Value, depth: int = 2) -> _Scale | None:
 
 def _deviation(value: Value) -> _Scale | None:
     """The parts of sqrt(variance + epsilon)."""
+    if not value.static:
+        return None
     draft = unshaped(value).draft
     if draft.kind == "sqrt":
         return _variance(draft.inputs[0])

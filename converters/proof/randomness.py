@@ -1,4 +1,4 @@
-"""The scalars that tell training from inference: `is_training`, `keep_prob`, `rate`.
+"""What makes a training graph random, and the scalars that tell training from inference.
 
 Whether a number is a probability to keep a value or one to drop it is read off the arithmetic of
 `tf.nn.dropout`, all of whose forms compare a random number with it.
@@ -15,11 +15,15 @@ tf = require("tensorflow.compat.v1")
 _FORWARDING = frozenset(
     ("Identity", "Cast", "Switch", "Merge", "Reshape", "StopGradient", "ReadVariableOp")
 )
-_RANDOM = frozenset(
-    ("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2", "RandomUniformInt")
+_UNIFORM = frozenset(("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"))
+_NORMAL = frozenset(
+    ("RandomStandardNormal", "TruncatedNormal", "StatelessRandomNormal", "StatelessTruncatedNormal")
 )
+RANDOM = _UNIFORM | _NORMAL
+_ALMOST_ONE = 1 - 2.0**-24
 _ADDITIONS = frozenset(("Add", "AddV2"))
 _COMPARISONS = frozenset(("GreaterEqual", "Greater", "Less", "LessEqual"))
+_SCALING = frozenset(("Mul", "Add", "AddV2", "Sub", "Identity", "Cast"))
 _MAX_DEPTH = 12
 _FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
@@ -49,12 +53,31 @@ def scalar_value(nodes: Mapping, node, is_training: bool) -> bool | int | float 
     return None if drops is None else float(not drops)
 
 
+def neutral(nodes: Mapping, node) -> float:
+    """The random number with which a dropout keeps every value, and noise is none.
+
+    Args:
+        nodes: name -> NodeDef; all of the graph.
+        node: an operation of a kind in `RANDOM`.
+    """
+    if node.op in _NORMAL:
+        return 0.0
+    readers = _readers(nodes)
+    front, seen = [node.name], set()
+    for _ in range(_MAX_DEPTH):
+        reading = [(reader, name) for name in front for reader in readers.get(name, ())]
+        for reader, name in reading:
+            if reader.op in _COMPARISONS:
+                is_first = reader.input[0].partition(":")[0] == name
+                return _ALMOST_ONE if is_first == reader.op.startswith("Greater") else 0.0
+        front = [r.name for r, _ in reading if r.op in _SCALING and r.name not in seen]
+        seen.update(front)
+    return _ALMOST_ONE  # floor(keep_prob + random)
+
+
 def _is_rate(nodes: Mapping, name: str) -> bool | None:
     """Whether a number is one to drop values with; False: to keep them; None: no dropout's."""
-    readers: dict[str, list] = {}
-    for node in nodes.values():
-        for ref in node.input:
-            readers.setdefault(ref.partition(":")[0], []).append(node)
+    readers = _readers(nodes)
     seen, front = {name}, [(name, False)]  # a value, and whether it is 1 - the number
     for _ in range(_MAX_DEPTH):
         following = []
@@ -78,7 +101,7 @@ def _verdict(nodes: Mapping, reader, value: str) -> bool | None:
     if reader.op not in _ADDITIONS | _COMPARISONS or len(names) != 2 or names[0] == names[1]:
         return None
     other = names[1 - names.index(value)]
-    if not any(each.op in _RANDOM for each in _before(nodes, other)):
+    if not any(each.op in _UNIFORM for each in _before(nodes, other)):
         return None
     if reader.op in _ADDITIONS:  # floor(keep_prob + random)
         return False
@@ -101,3 +124,12 @@ def _before(nodes: Mapping, name: str) -> Iterator:
         found = [nodes[each] for each in front if each in nodes]
         yield from found
         front = [ref.partition(":")[0] for node in found for ref in node.input if ref[0] != "^"]
+
+
+def _readers(nodes: Mapping) -> dict[str, list]:
+    """Name of a node -> the nodes that read it."""
+    found: dict[str, list] = {}
+    for node in nodes.values():
+        for ref in node.input:
+            found.setdefault(ref.partition(":")[0], []).append(node)
+    return found

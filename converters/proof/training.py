@@ -1,0 +1,194 @@
+"""Proof that a module trains as its graph does, and so that its inference is what was meant.
+
+The inference of a training graph is our reading: which variables are the moving statistics of which
+batch norm, which arithmetic is a dropout. That is shown by what no reading enters: TensorFlow runs
+the training graph itself, forward and its own update operations, and the module in `.train()` mode
+must compute the same values and move the same statistics to the same places. Dropouts keep every
+value on both sides, and scale it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from converters.files.graphdef import FORWARDING, VARIABLES, Graph, Node, parse_ref
+from converters.graphs.network import Network
+from converters.graphs.variables import Variables
+from converters.proof import ours
+from converters.proof.comparison import TOLERANCE, compare
+from converters.proof.images import Size, batches
+from converters.proof.plan import Plan
+from converters.proof.reference import GraphRunner
+from converters.proof.report import Report
+from converters.proof.sides import FunctionRun, GraphSource, Values, from_graph, to_graph
+
+# Large enough that the batch has a variance where the network ends.
+IMAGE_SIZE: Size = (97, 113)
+BATCH_SIZE = 4
+
+_ASSIGNMENTS = frozenset(
+    ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
+     "AssignSubVariableOp")
+)  # fmt: skip
+_FORWARDING = FORWARDING | {"RefSwitch", "RefIdentity", "RefEnter"}
+_BRANCHES = frozenset(("If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"))
+_MOVING = ("mean", "variance")  # roles of a batch norm's parameters
+
+
+def trains(network: Network) -> bool:
+    """Whether a network was read of a graph that moves its batch norms' statistics, or drops."""
+    return any(
+        layer.options.get("decay") is not None if layer.kind == "batch_norm" else True
+        for layer in network.layers
+        if layer.kind in ("batch_norm", "dropout")
+    )
+
+
+def prove_training(
+    source: GraphSource,
+    *,
+    checkpoint: str,
+    image_size: Size = IMAGE_SIZE,
+    batch_size: int = BATCH_SIZE,
+    seed: int = 0,
+) -> Report:
+    """Compares one step of the graph's training, but for gradients, with the torch module's.
+
+    Args:
+        source: a training graph, its variables, and the network that was read of it.
+        checkpoint: what the user calls the checkpoint.
+        image_size: (height, width), where the graph leaves them free.
+        batch_size: images, where the graph leaves their number free.
+        seed: of the images.
+
+    Returns:
+        A `Report`: the values of the forward pass, then the new moving statistics, in float64.
+
+    Raises:
+        As `converters.proof.proving.prove`.
+    """
+    network = source.network
+    fed = batches(network.inputs, [image_size], batch_size=batch_size, seed=seed)
+    ((size, batch),) = fed.items()
+    arrays = network.arrays(source.variables, double=True)
+    module = FunctionRun(ours.train_network, network.to_json(), arrays)
+    with _TrainingRun(source) as graph, module:
+        module.run([batch])
+        expected = graph.step(batch)
+        (actual,) = module.result()
+    comparisons = compare("torch in training", size, expected, actual, "float64")
+    return Report(
+        source=checkpoint,
+        network=f"{len(network.layers)} layers",
+        reference=f"the training of {source.name}",
+        dtype="float64",
+        tolerance=TOLERANCE["float64"],
+        comparisons=tuple(comparisons),
+    )
+
+
+class _TrainingRun:
+    """The graph's training in TensorFlow; a context manager."""
+
+    def __init__(self, source: GraphSource) -> None:
+        self._source = source
+        self._runner = GraphRunner(source.graph.definition, self._plan())
+
+    def __enter__(self) -> _TrainingRun:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._runner.__exit__(*exception)
+
+    def _plan(self) -> Plan:
+        source = self._source
+        updates = update_operations(source.graph, source.network)
+        inputs = source.inputs()
+        numbers = source.sixths()
+        return Plan(
+            path=source.graph.path, fetches=source.values, inputs=inputs, numbers=numbers,
+            is_training=True, updates=updates,
+        )  # fmt: skip
+
+    def step(self, batch: Mapping[str, np.ndarray]) -> Values:
+        """The values of a forward pass, and by `moved` the statistics after it."""
+        network = self._source.network
+        self._runner.load(self._source.variables)
+        layouts = {each.name: each.layout for each in network.inputs}
+        self._runner.run([{n: to_graph(x, layouts[n]) for n, x in batch.items()}])
+        found = self._runner.result()
+        layouts = {layer.name: layer.layout for layer in network.layers}
+        values = {
+            name: from_graph(x, layouts.get(parse_ref(name)[0], "NHWC"))
+            for name, x in found.values[0].items()
+        }
+        stored = {
+            place.name: found.variables[name]
+            for name, places in self._runner.places.items()
+            for place in places
+            if name in found.variables
+        }
+        return values | moved(network, stored)
+
+
+def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
+    """The moving statistics of a network's batch norms, by `statistic`.
+
+    Args:
+        network: the network.
+        variables: by their names in the checkpoint, those that were moved.
+    """
+    found = {}
+    for name in moving_statistics(network):
+        parameter = network.parameters[name]
+        if all(variable in variables for variable in parameter.variables):
+            found[statistic(name)] = parameter.compute(variables, True)
+    return found
+
+
+def moving_statistics(network: Network) -> tuple[str, ...]:
+    """The parameters that are moving statistics of batch norms, whether these train or not."""
+    norms = [layer for layer in network.layers if layer.kind == "batch_norm"]
+    return tuple(dict.fromkeys(norm.weights[role] for norm in norms for role in _MOVING))
+
+
+def statistic(parameter: str) -> str:
+    """What a moving statistic is called in a report."""
+    return f"{parameter}, moved"
+
+
+def update_operations(graph: Graph, network: Network) -> tuple[str, ...]:
+    """The operations with which a training graph moves its batch norms' statistics.
+
+    Args:
+        graph: the graph.
+        network: what was read of it; its inputs, and which variables are moving statistics.
+    """
+    stored = Variables(graph)
+    moving = {v for name in moving_statistics(network) for v in network.parameters[name].variables}
+    from_inputs = _following(graph, [parse_ref(each.name)[0] for each in network.inputs])
+    found = []
+    for node in graph:
+        if node.name in from_inputs and (node.op in _ASSIGNMENTS or node.op in _BRANCHES):
+            targets = node.inputs[:1] if node.op in _ASSIGNMENTS else node.inputs
+            nodes = (graph.source(graph.nodes.get(name), _FORWARDING) for name in targets)
+            if any(_is_one(each, stored, moving) for each in nodes):
+                found.append(node.name)
+    return tuple(found)
+
+
+def _is_one(node: Node | None, stored: Variables, names: Iterable[str]) -> bool:
+    return node is not None and node.op in VARIABLES and stored.stored(node.name).name in names
+
+
+def _following(graph: Graph, names: Sequence[str]) -> set[str]:
+    """The operations that depend on some."""
+    found, waiting = set(names), list(names)
+    while waiting:
+        for reader in graph.readers.get(waiting.pop(), ()):
+            if reader.name not in found:
+                found.add(reader.name)
+                waiting.append(reader.name)
+    return found

@@ -1,0 +1,171 @@
+"""A module trains as the graph that it was read of, or is found out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import replace
+
+import pytest
+
+from converters.files import open_weights
+from converters.files.graph_files import read_meta
+from converters.graphs import read_network
+from converters.proof.sides import GraphSource
+from converters.proof.training import prove_training, trains, update_operations
+from slim_resnet.compat import slim, tf
+
+pytestmark = pytest.mark.usefixtures("inline")
+
+
+@pytest.mark.parametrize(
+    ("name", "statistics"), [("layers_trained", 6), ("train_cond_ema_moments", 6)]
+)
+def test_a_training_graph_and_its_module_take_the_same_step(wild, name, statistics):
+    case = wild(name)
+    assert trains(case.network)
+    check_right(prove_training(case.source, checkpoint="model.ckpt-100"), statistics)
+
+
+def check_right(report, statistics):
+    assert report.passed, report.first_divergence
+    assert report.reference.startswith("the training of ")
+    names = [c.end_point for c in report.comparisons]
+    assert sum(name.endswith(", moved") for name in names) == statistics
+    assert {"net/conv2/Relu", "net/logits/BiasAdd"} < set(names) or statistics == 6
+
+
+FORMS = {
+    "fused": {},
+    "not fused": {"fused": False},
+    "updates in place": {"updates_collections": None},
+    "without gamma": {"scale": False, "center": True},
+}
+
+
+@contextlib.contextmanager
+def control_flow(kind):
+    """Lets tf.cond make "switches", as TensorFlow 1.15 did, or else functions."""
+    if kind == "switches":
+        tf.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        tf.enable_control_flow_v2()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Graphs of two batch norms of equal width, and a dropout, as slim's training leaves them."""
+
+    @functools.cache
+    def make(form: str, fed: str = "") -> GraphSource:
+        options = {"scale": True, "decay": 0.9, **FORMS[form]}
+        prefix = str(tmp_path_factory.mktemp("trained") / "model.ckpt")
+        with control_flow(fed), tf.Graph().as_default(), tf.Session() as session:
+            tf.set_random_seed(0)
+            image = tf.placeholder(tf.float32, [None, None, None, 3], name="image")
+            training = tf.placeholder(tf.bool, [], name="is_training") if fed else True
+            with tf.variable_scope("net"), slim.arg_scope(
+                [slim.conv2d], normalizer_fn=slim.batch_norm,
+                normalizer_params={**options, "is_training": training},
+            ):  # fmt: skip
+                net = slim.conv2d(image, 8, 3, stride=2, scope="conv1")
+                net = slim.conv2d(net, 8, 3, stride=2, scope="conv2")
+                net = slim.dropout(net, 0.75, is_training=training, scope="dropout")
+                net = slim.conv2d(net, 5, 1, activation_fn=None, normalizer_fn=None, scope="logits")
+            tf.train.MomentumOptimizer(0.1, 0.9).minimize(tf.reduce_sum(net * net))
+            session.run(tf.global_variables_initializer())
+            tf.train.Saver().save(session, prefix)
+        graph = read_meta(f"{prefix}.meta")
+        network = read_network(graph, inputs=["image"], outputs=["net/logits/BiasAdd"])
+        return GraphSource("model.ckpt.meta", graph, open_weights(prefix), network)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("form", "fed"),
+    [*((form, "") for form in FORMS), ("fused", "functions")],
+)
+def test_every_form_of_batch_norm_trains_as_its_graph(trained, form, fed):
+    """`is_training` a constant, or fed: then the graph has tf.cond, in either way to write it."""
+    check_right(prove_training(trained(form, fed), checkpoint="model.ckpt"), 4)
+
+
+def test_a_graph_of_an_evaluation_does_not_train(wild):
+    assert not trains(wild("lrn").network)
+    assert update_operations(wild("lrn").graph, wild("lrn").network) == ()
+
+
+def test_the_updates_are_those_of_the_batch_norms(wild):
+    case = wild("layers_trained")
+    found = update_operations(case.graph, case.network)
+    assert len(found) == 6
+    assert all("AssignMovingAvg" in name for name in found)
+
+
+# Faults in what was read of the graph.
+
+
+def changed(network, change):
+    layers = tuple(change(layer) for layer in network.layers)
+    assert layers != network.layers
+    return network.replace(layers=layers)
+
+
+def swapped_statistics(network):
+    """The first two batch norms of equal width, each with the moving statistics of the other."""
+    norms = [layer for layer in network.layers if layer.kind == "batch_norm"]
+    sizes = [network.parameters[n.weights["mean"]].shape for n in norms]
+    one, other = next(
+        (a, b)
+        for i, a in enumerate(norms)
+        for j, b in enumerate(norms)
+        if i < j and sizes[i] == sizes[j]
+    )
+    moving = {
+        mine.name: {role: its.weights[role] for role in ("mean", "variance")}
+        for mine, its in ((one, other), (other, one))
+    }
+    return changed(
+        network,
+        lambda x: replace(x, weights={**x.weights, **moving.get(x.name, {})}),
+    )
+
+
+def with_option(kind, name, value):
+    def change(network):
+        first = next(layer for layer in network.layers if layer.kind == kind)
+        return changed(
+            network,
+            lambda x: replace(x, options={**x.options, name: value}) if x is first else x,
+        )
+
+    return change
+
+
+def without_dropout(network):
+    return changed(
+        network,
+        lambda x: replace(x, kind="identity", options={}) if x.kind == "dropout" else x,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "first"),
+    [
+        (swapped_statistics, ", moved"),
+        (with_option("batch_norm", "decay", 0.98), ", moved"),
+        (with_option("batch_norm", "fused", False), ", moved"),
+        (with_option("batch_norm", "epsilon", 1.1e-3), "net/conv1/BatchNorm"),
+        (with_option("dropout", "rate", 0.2), "net/dropout"),
+        (without_dropout, "net/dropout"),
+    ],
+)
+def test_a_wrong_reading_is_found(trained, fault, first):
+    source = trained("fused")
+    wrong = replace(source, network=fault(source.network))
+    report = prove_training(wrong, checkpoint="model.ckpt")
+    assert not report.passed
+    assert first in report.first_divergence.end_point
