@@ -58,7 +58,12 @@ SLOW = (".pt2", ".onnx", "keras", "frozen", "saved_model", "torchvision", "timm"
 
 def writers() -> dict[str, tuple[str, str]]:
     """Name -> target and suffix, of every writer there is; and the report's."""
-    found = {f"{t} {s}".strip(): (t, s) for t in formats.targets() for s in formats.suffixes(t)}
+    found = {
+        f"{t} {s}".strip(): (t, s)
+        for t in formats.targets()
+        for s in formats.suffixes(t)
+        if t != "torch-source"
+    }
     return {**found, REPORT: (REPORT, "")}
 
 

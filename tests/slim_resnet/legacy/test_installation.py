@@ -247,6 +247,7 @@ def legacy(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_script_finds_itself_where_python_would_put_it(legacy):
     text = """
         import os, sys, helper
@@ -271,6 +272,7 @@ def test_a_script_finds_itself_where_python_would_put_it(legacy):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_module_runs_and_its_flags_may_have_names_that_absl_took(legacy):
     text = """
         import tensorflow as tf
@@ -288,6 +290,7 @@ def test_a_module_runs_and_its_flags_may_have_names_that_absl_took(legacy):
     assert done.stderr.splitlines()[0] == "INFO:tensorflow:here 7"
 
 
+@pytest.mark.slow
 def test_an_exception_shows_the_script_and_not_the_shim(legacy):
     text = """
         import helper

@@ -122,6 +122,7 @@ def test_contrib_layers_losses_and_old_numpy_names(run, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_estimators_are_gone_and_the_message_says_what_replaces_them(run, tmp_path):
     ran = run(SCRIPTS / "estimator_cnn.py", cwd=tmp_path)
     assert ran.code == 1

@@ -40,6 +40,7 @@ def test_there_are_records():
         for name in RECORDS
     ],
 )
+@pytest.mark.slow
 def test_it_is_the_network_that_was_recorded(read, builder, data, name):
     record = read(name)
     weights = open_checkpoint(data / "slim_v1/v2") if name.startswith("slim_v1") else None
