@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import inspect
+import json
 from typing import NamedTuple
 
 
@@ -25,3 +27,18 @@ def getargspec(func) -> ArgSpec:
     if spec.kwonlyargs or spec.annotations:
         raise ValueError("it has keyword-only parameters or annotations: use getfullargspec")
     return ArgSpec(*spec[:4])
+
+
+def escape(s: str, quote: bool = False) -> str:
+    """`cgi.escape`, which left quotes as they are unless asked."""
+    return html.escape(s, quote)
+
+
+def json_load(fp, encoding=None, **kwargs):
+    """`json.load` with the `encoding` that Python 3 never heeded and 3.9 dropped."""
+    return json.load(fp, **kwargs)
+
+
+def json_loads(s, encoding=None, **kwargs):
+    """`json.loads` with the `encoding` that Python 3 never heeded and 3.9 dropped."""
+    return json.loads(s, **kwargs)

@@ -1,7 +1,7 @@
 """The few functions of tflearn that TF1 scripts borrow, for where tflearn is not installed.
 
-Only what makes no variables: no checkpoint depends on them. Names, defaults and name scopes are
-those of tflearn 0.3; anything else of it raises and says so.
+Only what makes no variables but `is_training`, which comes with the import. Names, defaults and
+name scopes are those of tflearn 0.3; anything else of it raises and says so.
 """
 
 from __future__ import annotations
@@ -48,6 +48,21 @@ def leaky_relu(x, alpha: float = 0.1, name: str = "LeakyReLU"):
         return tf.nn.relu(x) - alpha * tf.nn.relu(-x)
 
 
+def init_training_mode() -> None:
+    """Makes the graph's variable `is_training`, and the ops that set it, if it has none.
+
+    The real tflearn does so as it is imported, and so every checkpoint of its scripts has it.
+    """
+    if tf.executing_eagerly() or tf.get_collection("is_training"):
+        return
+    mode = tf.get_variable(
+        "is_training", [], tf.bool, tf.constant_initializer(False), trainable=False
+    )
+    tf.add_to_collection("is_training", mode)
+    for value in (True, False):
+        tf.add_to_collection("is_training_ops", tf.assign(mode, value))
+
+
 relu = tf.nn.relu
 sigmoid = tf.nn.sigmoid
 softmax = tf.nn.softmax
@@ -86,3 +101,6 @@ def _window(size) -> list[int]:
         return [1, size, size, 1]
     size = list(size)
     return size if len(size) == 4 else [1, *size, 1]
+
+
+init_training_mode()

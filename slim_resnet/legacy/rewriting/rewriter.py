@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from slim_resnet.legacy.rewriting.renaming import Renaming
 from slim_resnet.legacy.rewriting.script import Script
 from slim_resnet.legacy.rewriting.syntax import UnreadableError
 from slim_resnet.legacy.rewriting.verdict import Group, Verdict
+from slim_resnet.legacy.tables import python37
 
 _NOT_DONE = Verdict(Group.UNDECIDED, remedy="not rewritten: change it by hand")
 
@@ -57,9 +59,9 @@ def rewrite_files(
 
     Args:
         paths: files and folders.
-        output: a folder, made if need be, that takes the copies under the same relative names,
-            those without a change too; for a single script, a file; None: the originals
-            themselves are changed.
+        output: a folder, made if need be, that takes the copies, those without a change too, in
+            the places that the originals have to each other: packages stay packages; for a single
+            script, a file; None: the originals themselves are changed.
         progress: called with the name of each file.
 
     Returns:
@@ -67,7 +69,7 @@ def rewrite_files(
 
     Raises:
         FileNotFoundError: a path does not exist, or a folder holds no .py file.
-        ValueError: a copy would be written over an original, or over another copy.
+        ValueError: a copy would be written over an original.
     """
     targets = _targets(list(map(pathlib.Path, paths)), output)
     done, unreadable = [], []
@@ -96,18 +98,38 @@ def _targets(
     if len(paths) == 1 and paths[0].is_file() and not output.is_dir() and output.suffix == ".py":
         targets = {paths[0]: output}
     else:
-        targets = {
-            source: output / (source.relative_to(path) if path.is_dir() else source.name)
-            for path in paths
-            for source in python_files([path])
-        }
+        sources = list(python_files(paths))
+        base = _base(paths, sources)
+        targets = {source: output / _absolute(source).relative_to(base) for source in sources}
     originals = {source.resolve() for source in targets}
     for target in targets.values():
         if target.resolve() in originals:
             raise ValueError(f"{target} is an original: name another output, or ask for --in-place")
-    if len(set(targets.values())) < len(targets):
-        raise ValueError("two scripts have the same name: rewrite them into folders of their own")
     return targets
+
+
+def _base(paths: list[pathlib.Path], sources: list[pathlib.Path]) -> pathlib.Path:
+    """The folder that copies keep their places below.
+
+    It is the folder that all paths are in, or a folder that is the only path; but never a package,
+    nor one in which a script has the name of a module of Python's: their copies would be that
+    module to every script beside them.
+    """
+    is_project = len(paths) == 1 and paths[0].is_dir()
+    parents = [_absolute(path) if is_project else _absolute(path).parent for path in paths]
+    base = pathlib.Path(os.path.commonpath(parents))
+    while (base / "__init__.py").exists() or _hides_python(base, sources):
+        base = base.parent
+    return base
+
+
+def _hides_python(base: pathlib.Path, sources: list[pathlib.Path]) -> bool:
+    tops = {_absolute(source).relative_to(base).parts[0] for source in sources}
+    return any(top.removesuffix(".py") in sys.stdlib_module_names for top in tops)
+
+
+def _absolute(path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(os.path.abspath(path))
 
 
 def rewrite(path: str | os.PathLike) -> Rewritten:
@@ -123,7 +145,8 @@ def rewrite(path: str | os.PathLike) -> Rewritten:
         UnreadableError: it is not Python 3.
         OSError: it cannot be read.
     """
-    script = Script(path)
+    original = pathlib.Path(path).read_bytes()
+    script = Script(path, python37.modernized(original))
     found = list(verdicts(script))
     left = [
         finding(script, use, verdict)
@@ -137,7 +160,7 @@ def rewrite(path: str | os.PathLike) -> Rewritten:
         code = prologue.add(copy, renaming.v1)
         left += renaming.left
         left += _still_old(Script(path, code), left)
-    return Rewritten(script.path, code, code != script.code, tuple(left))
+    return Rewritten(script.path, code, code != original, tuple(left))
 
 
 def _still_old(copy: Script, known: list[Finding]) -> list[Finding]:

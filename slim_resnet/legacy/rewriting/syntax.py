@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from slim_resnet.frameworks import require
-from slim_resnet.legacy.tables import python2
+from slim_resnet.legacy.tables import python37
 
 cst = require("libcst")
 
@@ -36,7 +36,7 @@ def parse(path: pathlib.Path, code: bytes) -> cst.Module:
         ast.parse(code, str(path))
         return cst.parse_module(code)
     except SyntaxError as error:
-        raise UnreadableError(python2.explain(error)) from error
+        raise UnreadableError(python37.explain(error)) from error
     except (cst.ParserSyntaxError, ValueError, LookupError) as error:
         raise UnreadableError(f"{path}: {error}") from error
 

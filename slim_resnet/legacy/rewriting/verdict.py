@@ -9,7 +9,7 @@ import runpy
 from typing import NamedTuple
 
 from slim_resnet.legacy.rewriting import installed_sources
-from slim_resnet.legacy.tables import public_names, python2, python_stdlib, symbols
+from slim_resnet.legacy.tables import image_libraries, public_names, python2, python_stdlib, symbols
 from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 from slim_resnet.legacy.tables.public_names import Where
 
@@ -68,9 +68,9 @@ def judge(name: str) -> Verdict | None:
         return _tensorflow(name)
     if top == "numpy":
         return _numpy(rest)
-    if top in python_stdlib.MODULES:
+    if top in (*python_stdlib.MODULES, *image_libraries.MODULES):
         symbol = symbols.lookup(name)
-        return symbol and Verdict(Group.SHIM, symbol.successor)
+        return _old(name, symbol) if symbol else None
     if top == "absl":
         return Verdict(Group.SHIM, remedy="absl has a flag of this name: pass allow_override=True")
     if top == "python2":

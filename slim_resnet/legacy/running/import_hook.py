@@ -8,14 +8,16 @@ the real modules. A finder completes it for `importlib.import_module` of what is
 from __future__ import annotations
 
 import builtins
+import contextlib
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
 from types import ModuleType
 
-from slim_resnet.legacy.running.old_modules import OldModule, old_module, resolve
+from slim_resnet.legacy.running.old_modules import COMPANIONS, OldModule, old_module, resolve
 from slim_resnet.legacy.running.script_source import OWN_PACKAGES, is_script
-from slim_resnet.legacy.tables import python_stdlib, symbols
+from slim_resnet.legacy.tables import symbols
 
 _MISSING = ("tensorflow.contrib", "tensorflow.estimator", "tensorflow.examples", "tflearn")
 
@@ -30,10 +32,11 @@ class Importer:
     def __init__(self, packages: tuple[str, ...]):
         self.real = builtins.__import__
         self._packages = packages
-        self._old = {"keras", "numpy", "tensorflow", *python_stdlib.MODULES}
+        self._old = {"keras", "numpy", "tensorflow", *COMPANIONS}
         if importlib.util.find_spec("tflearn") is None:
             self._old.add("tflearn")
         self.active = True
+        self.undo = contextlib.ExitStack()
 
     def __call__(self, name, globals=None, locals=None, fromlist=(), level=0):
         top = name.partition(".")[0]
@@ -41,6 +44,8 @@ class Importer:
             return self.real(name, globals, locals, fromlist, level)
         if top == "numpy":  # unpickling looks for what it imports in sys.modules
             self.real(name)
+        if top == "PIL":
+            self._restore_pillow()
         module = self._module(name)
         if not fromlist:
             return old_module(top)
@@ -49,6 +54,10 @@ class Importer:
         for wanted in fromlist:
             self._check(module, name, wanted)
         return module
+
+    @functools.cache  # noqa: B019 - one importer a process
+    def _restore_pillow(self) -> None:
+        importlib.import_module("slim_resnet.legacy.replacements.pillow").restore(self.undo)
 
     def _is_script(self, globals: dict | None) -> bool:
         if globals is None:

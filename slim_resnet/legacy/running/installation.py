@@ -72,6 +72,7 @@ def _hook_imports(packages: tuple[str, ...], undo: contextlib.ExitStack) -> None
 
     def unhook() -> None:
         importer.active = False  # in case someone has wrapped it meanwhile
+        importer.undo.close()
         if builtins.__import__ is importer:
             builtins.__import__ = importer.real
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in (first, last)]

@@ -14,9 +14,11 @@ import numpy as np
 
 from slim_resnet import compat
 from slim_resnet.legacy.replacements.numpy1 import CHANGED_FUNCTIONS, LEGACY_NAMES
-from slim_resnet.legacy.tables import python_stdlib, symbols
+from slim_resnet.legacy.tables import image_libraries, python_stdlib, symbols
 from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 
+# Modules that had more when TensorFlow 1.15 was new: Python's own, and those of images.
+COMPANIONS = (*python_stdlib.MODULES, *image_libraries.MODULES)
 # What `tf.__version__` says: scripts ask it which API they face. `tf.version` tells the real one.
 API_VERSION = "1.15.5"
 
@@ -93,16 +95,22 @@ def _keras() -> OldModule:
     return OldModule("keras", resolve("tensorflow.compat.v1.keras"), __version__=version)
 
 
-def _python(name: str) -> OldModule:
+def _installed(name: str) -> OldModule:
     return OldModule(name, importlib.import_module(name))
 
 
+def _tflearn() -> OldModule:
+    # As importing the real one does, this makes the variable that is in its checkpoints.
+    importlib.import_module("slim_resnet.legacy.replacements.tflearn")
+    return OldModule("tflearn", None)
+
+
 _TOPS = {
-    **{name: functools.partial(_python, name) for name in python_stdlib.MODULES},
+    **{name: functools.partial(_installed, name) for name in COMPANIONS},
     "keras": _keras,
     "numpy": _numpy,
     "tensorflow": _tensorflow,
-    "tflearn": lambda: OldModule("tflearn", None),
+    "tflearn": _tflearn,
 }
 
 
@@ -142,14 +150,20 @@ def _of_today(module: OldModule, name: str):
     try:
         return getattr(module._target, name)
     except AttributeError:
+        if symbols.is_package(f"{module.__name__}.{name}") and not _is_tensorflow(module):
+            return None
         if module.__name__ in ("numpy.core", "numpy.lib"):  # once, they showed what NumPy has
             return getattr(old_module("numpy"), name)
-        if not module.__name__.startswith("tensorflow"):
+        if not _is_tensorflow(module):
             raise
     try:  # tf.python, tf.core and what else is beside the API
         return importlib.import_module(f"{module.__name__}.{name}")
     except ImportError:
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
+
+
+def _is_tensorflow(module: OldModule) -> bool:
+    return module.__name__.partition(".")[0] == "tensorflow"
 
 
 def _successor(symbol: symbols.Symbol):

@@ -19,7 +19,7 @@ import numpy as np
 from slim_resnet import legacy
 from slim_resnet.frameworks import quiet_stderr, require
 from slim_resnet.legacy.running.script_source import compile_script, is_script
-from slim_resnet.legacy.tables import numpy_changes, python2
+from slim_resnet.legacy.tables import numpy_changes, python2, python37
 
 _LEGACY = os.path.dirname(os.path.abspath(legacy.__file__))
 _NOT_THE_SCRIPTS = (_LEGACY, "<frozen runpy>", "<frozen importlib", runpy.__file__)
@@ -115,8 +115,10 @@ def _exit_code(code) -> int:
 
 def _report(error: BaseException) -> int:
     """Prints the script's own traceback, or for Python 2 what to do about it."""
-    if isinstance(error, SyntaxError) and python2.is_python_2(error):
-        print(f"error: {python2.explain(error)}, then run it again", file=sys.stderr)
+    if isinstance(error, SyntaxError) and (
+        python2.is_python_2(error) or python37.is_python_37(error)
+    ):
+        print(f"error: {python37.explain(error)}, then run it again", file=sys.stderr)
         return 2
     report = traceback.TracebackException.from_exception(error)
     _drop_frames(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slim_resnet.legacy.tables.notation import moved
 
-MODULES = ("collections", "fractions", "inspect", "time")
+MODULES = ("base64", "cgi", "collections", "fractions", "inspect", "json", "time", "xml")
 
 SUCCESSORS = {
     **moved(
@@ -17,4 +17,10 @@ SUCCESSORS = {
     "fractions.gcd": "math.gcd",
     "inspect.getargspec": "slim_resnet.legacy.replacements.python_stdlib.getargspec",
     "time.clock": "time.process_time",
+    "base64.decodestring": "base64.decodebytes",
+    "base64.encodestring": "base64.encodebytes",
+    "cgi.escape": "slim_resnet.legacy.replacements.python_stdlib.escape",
+    "json.load": "slim_resnet.legacy.replacements.python_stdlib.json_load",
+    "json.loads": "slim_resnet.legacy.replacements.python_stdlib.json_loads",
+    "xml.etree.cElementTree": "xml.etree.ElementTree",
 }

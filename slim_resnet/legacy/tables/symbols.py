@@ -13,6 +13,7 @@ from typing import NamedTuple
 from slim_resnet.legacy.tables import (
     contrib,
     contrib_removed,
+    image_libraries,
     keras,
     python_stdlib,
     tensorflow,
@@ -28,6 +29,7 @@ _SUCCESSORS = (
     | tensorflow_internals.SUCCESSORS
     | keras.SUCCESSORS
     | python_stdlib.SUCCESSORS
+    | image_libraries.SUCCESSORS
     | tflearn.SUCCESSORS
 )
 _REMEDIES = (
@@ -35,6 +37,7 @@ _REMEDIES = (
     | tensorflow.REMEDIES
     | tensorflow_internals.REMEDIES
     | tflearn.REMEDIES
+    | image_libraries.REMEDIES
 )
 _KERAS_NOTE = "comes from tf_keras: without the shim, set TF_USE_LEGACY_KERAS=1 before the import"
 

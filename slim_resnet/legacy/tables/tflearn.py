@@ -18,6 +18,7 @@ SUCCESSORS = {
         }.items()
         for module in modules
     },
+    "tflearn.config.init_training_mode": f"{_TFLEARN}.init_training_mode",
     **moved("tflearn.activations", "leaky_relu relu sigmoid softmax tanh", _TFLEARN),
     **moved("tflearn.data_utils", "shuffle to_categorical", _TFLEARN),
 }

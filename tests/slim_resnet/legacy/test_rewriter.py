@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
 from slim_resnet.legacy.rewriting.checker import Group, check
-from slim_resnet.legacy.rewriting.rewriter import rewrite
+from slim_resnet.legacy.rewriting.rewriter import rewrite, rewrite_files
 
 SCRIPTS = sorted((pathlib.Path(__file__).parent / "scripts").rglob("*.py"))
 SCRIPTS = [path for path in SCRIPTS if not path.name.startswith(("test_", "conftest"))]
@@ -374,10 +376,59 @@ def test_what_is_left_and_what_is_unreadable(tool, project, tmp_path):
     assert not (copy / "old.py").exists()
 
 
-def test_two_scripts_of_one_name(tool, project, tmp_path):
-    (project / "nets" / "train.py").write_text("")
-    names = [project / "train.py", project / "nets" / "train.py"]
-    found = tool("run_legacy", "--rewrite", *names, "--output", tmp_path / "copy")
-    assert found.returncode == 2
-    assert "the same name" in found.stderr
-    assert not (tmp_path / "copy").exists()
+def write(folder, files: dict[str, str]) -> None:
+    for name, code in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(code)
+
+
+def names(folder) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+
+
+PROJECT = {
+    "train.py": TF + "from nets import vgg\nfrom lib.nets import vgg as other\n"
+    "print(vgg.net(), other.net())\n",
+    "nets/__init__.py": "",
+    "nets/vgg.py": TF + "def net():\n    return int(tf.contrib.slim.conv2d is not None)\n",
+    "lib/nets/__init__.py": "",
+    "lib/nets/vgg.py": "def net():\n    return 2\n",
+}
+
+
+def test_packages_stay_packages_and_the_copy_runs(tool, tmp_path):
+    """Two of them have files of one name."""
+    write(tmp_path, PROJECT)
+    paths = [tmp_path / name for name in ("train.py", "nets", "lib/nets")]
+    copy = tmp_path / "copy"
+    assert tool("run_legacy", "--rewrite", *paths, "--output", copy).returncode == 0
+    assert names(copy) == set(PROJECT)
+    command = [sys.executable, copy / "train.py"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "1 2\n"), found.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "copies"),
+    [
+        (["project"], {"train.py", "nets/__init__.py", "nets/types.py", "lib/queue.py"}),
+        (["project/nets"], {"nets/__init__.py", "nets/types.py"}),
+        (["project/nets/types.py"], {"nets/types.py"}),
+        (["project/lib/queue.py"], {"lib/queue.py"}),
+        (["project/train.py", "project/lib"], {"train.py", "lib/queue.py"}),
+        (["project/train.py", "other/train.py"], {"project/train.py", "other/train.py"}),
+    ],
+)
+def test_a_copy_hides_no_module_of_python(tmp_path, monkeypatch, given, copies):
+    """`copy/types.py` would be `types` to every script beside it."""
+    files = ("train.py", "nets/__init__.py", "nets/types.py", "lib/queue.py")
+    write(tmp_path, {f"project/{name}": "" for name in files} | {"other/train.py": ""})
+    monkeypatch.chdir(tmp_path)
+    rewrite_files(given, "copy")
+    assert names(tmp_path / "copy") == copies
+
+
+def test_a_project_with_a_module_of_pythons_name_keeps_its_folder(tmp_path):
+    write(tmp_path, {"project/train.py": "", "project/types.py": ""})
+    rewrite_files([tmp_path / "project"], tmp_path / "copy")
+    assert names(tmp_path / "copy") == {"project/train.py", "project/types.py"}

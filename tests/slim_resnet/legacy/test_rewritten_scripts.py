@@ -121,7 +121,7 @@ def check_same(copies, recorded):
         name: str, args: list, given: dict | None = None, *, only="", folder="", **environment
     ) -> list:
         old = recorded("shim", SCRIPTS / folder / f"{name}.py", args, given, environment)
-        new = recorded("plain", copies / f"{name}.py", args, given, environment)
+        new = recorded("plain", copies / folder / f"{name}.py", args, given, environment)
         assert "graph0" in old
         assert list(new) == list(old)
         for key, value in old.items():
