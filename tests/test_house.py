@@ -27,17 +27,6 @@ FLOW = (
 FRAMEWORKS = ["tensorflow", "torch", "keras", "jax", "h5py", "rich", "tomllib", "tomli"]
 # Names that legacy code imports, and what is run as a script.
 NAMED_LIKE_THEIRS = {"slim_resnet.resnet_v1", "slim_resnet.resnext_cifar", "tools.train"}
-# To be renamed: the list only ever gets shorter.
-TO_RENAME = {
-    "slim_resnet.training.order",
-    "slim_resnet.legacy.tables.public_names",
-    "converters.benchmark.flops",
-    "converters.files.mapped",
-    "converters.files.checkpoint.crc32c",
-    "converters.models.network_torch.metadata",
-    "converters.models.network_torch.lowering.sizes",
-    "converters.proof.substitutions",
-}
 
 
 @functools.cache
@@ -98,7 +87,7 @@ def test_no_module_is_called_as_what_it_defines():
         for name, tree in modules().items()
         if name.split(".")[-1] in {node.name for node in tree.body if isinstance(node, kinds)}
     }
-    assert found == NAMED_LIKE_THEIRS | TO_RENAME
+    assert found == NAMED_LIKE_THEIRS
 
 
 def test_converters_imports_no_framework():

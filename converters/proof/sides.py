@@ -13,7 +13,7 @@ from converters.graphs.network import Layer, Network
 from converters.proof.comparison import TOLERANCE
 from converters.proof.plan import Fed, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.substitutions import Substitutions, substitutions
+from converters.proof.substituting import Substitutions, substitutions
 from slim_resnet.processes import Process
 
 Arrays = Mapping[str, np.ndarray]
