@@ -126,6 +126,7 @@ def convert(
     if writer.format.whole_graph:
         network["whole_graph"] = True
     ckpt = recognised(source, library, **network)
+    ckpt.verified = verified
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
     proof: Proof | None = None

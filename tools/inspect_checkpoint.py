@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows what a TF1 checkpoint holds and which network it was recognised as; needs no framework.
 
-Exit code: 0 recognised, 1 not recognised, 2 not a checkpoint.
+Exit code: 0 recognised, or converted by this project; 1 not recognised; 2 not a checkpoint.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 import converters
-from converters.files import open_weights
-from converters.files.metadata_keys import ARCH_KEY
+from converters.files import WeightsFile, open_weights
+from converters.files.metadata_keys import ARCH_KEY, MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
 from converters.recognise import assumptions
+from slim_resnet.arch import Arch
 
 
 def parse() -> argparse.Namespace:
@@ -45,12 +46,13 @@ def main() -> int:
         for name in file:
             listing.add_row(name, str(list(file.shape(name))), str(file.dtype(name)))
         out.print(listing)
-    of_itself = file.metadata
-    if of_itself:
-        out.print(table("What the file says of itself", dict(sorted(of_itself.items()))))
+    if file.metadata:
+        out.print(table("What the file says of itself", of_itself(file)))
     try:
         ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     except converters.CheckpointError as error:
+        if file.metadata.keys() & {ARCH_KEY, NETWORK_KEY}:  # converted: its names are a target's
+            return 0
         out.print(f"not recognised: {error}", markup=False)
         return 1
     out.print(table("", rows(ckpt, args)))
@@ -60,6 +62,20 @@ def main() -> int:
     for note in ckpt.notes:
         out.print(f"note: {note}", markup=False)
     return 0
+
+
+def of_itself(file: WeightsFile) -> dict[str, str]:
+    """A file's metadata; the network in it in a few words, as its JSON is for programs."""
+    found = dict(sorted(file.metadata.items()))
+    found.pop(MODULES_KEY, None)
+    if ARCH_KEY in found:
+        arch = Arch.from_json(found.pop(ARCH_KEY))
+        found["network"] = f"{arch.name}: {arch.describe()}"
+    if NETWORK_KEY in found:
+        network = Network.from_json(found.pop(NETWORK_KEY), file.path)
+        found["network"] = f"of a graph: {kinds_of(network)}"
+        found["outputs"] = ", ".join(network.outputs)
+    return found
 
 
 def table(title: str, values: Mapping[str, str]) -> Table:
@@ -108,7 +124,6 @@ def of_an_arch(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[st
 
 def of_a_graph(ckpt: converters.Recognised) -> dict[str, str]:
     network = ckpt.network
-    kinds = Counter(layer.kind for layer in network.layers if not layer.is_shape)
     return {
         "recognised as": f"the network of {network.path}",
         **({"backbone": f"{ckpt.arch.describe()}, scope {ckpt.scope!r}"} if ckpt.arch else {}),
@@ -117,8 +132,13 @@ def of_a_graph(ckpt: converters.Recognised) -> dict[str, str]:
             f"{name} {shape(shape_of(network, name))}" for name in network.outputs
         ),
         **({"others to ask for": listed(list(network.others), 8)} if network.others else {}),
-        "layers": ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
+        "layers": kinds_of(network),
     }
+
+
+def kinds_of(network: Network) -> str:
+    kinds = Counter(layer.kind for layer in network.layers if not layer.is_shape)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 def shape(sizes: tuple[int | None, ...] | None) -> str:

@@ -31,6 +31,7 @@ class Subject:
         inputs: what is fed.
         outputs: the values that a written file gives, by the reference's names.
         assumptions: what the reference takes for granted.
+        graph_unused: whether there is a graph, which the user did not want.
         not_run: why the written file is not among the sides; None: it is, or there is none.
     """
 
@@ -39,6 +40,7 @@ class Subject:
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     assumptions: tuple[str, ...] = ()
+    graph_unused: bool = False
     not_run: str | None = None
 
 
@@ -101,6 +103,7 @@ def prove(
         outputs=subject.outputs,
         reports=tuple(reports),
         assumptions=subject.assumptions,
+        graph_unused=subject.graph_unused,
         notes=(*found.notes, *notes),
         not_run=subject.not_run,
     )

@@ -87,7 +87,8 @@ class Proof:
         reference: what the reference was, e.g. "model.ckpt-60.meta" or "slim's resnet_v1_50".
         outputs: the names of the network's outputs.
         reports: float64 first, then the written file in its own type.
-        assumptions: what the reference took for granted, where there is no graph.
+        assumptions: what the reference took for granted, where no graph was used.
+        graph_unused: whether there was a graph, which the user did not want.
         notes: what else has to be said: operations in float32, sizes that the graph refused.
         not_run: why the written file was not run, "needs onnxruntime"; None: it was.
     """
@@ -96,6 +97,7 @@ class Proof:
     outputs: tuple[str, ...]
     reports: tuple[Report, ...]
     assumptions: tuple[str, ...] = ()
+    graph_unused: bool = False
     notes: tuple[str, ...] = ()
     not_run: str | None = None
 
@@ -115,9 +117,8 @@ class Proof:
         if not self.assumptions:
             return f"proved against {self.reference}"
         assumed = ", ".join(self.assumptions)
-        return (
-            f"proved against {self.reference}, assuming {assumed} (no graph beside the checkpoint)"
-        )
+        graph = "the graph was not used" if self.graph_unused else "no graph beside the checkpoint"
+        return f"proved against {self.reference}, assuming {assumed} ({graph})"
 
     def _details(self) -> str:
         compared = {c.end_point for c in self.reports[0].comparisons}

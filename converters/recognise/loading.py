@@ -156,7 +156,7 @@ def _by_names(
 ) -> Recognised:
     """The residual network as names and the user say; a graph only gives rise to notes."""
     notes = [*file.notes, *found.notes, *remarks]
-    facts = None
+    facts, unused = None, bool(remarks)
     if graph is not None:
         try:
             facts = _facts(file, graph)
@@ -164,6 +164,7 @@ def _by_names(
             notes += _contradictions(facts.path, exact, found.arch)
         except CheckpointError as error:
             notes.append(f"{_UNUSED}: {error}")
+            unused = True
     made = Recognised(
         file,
         found.arch,
@@ -173,6 +174,7 @@ def _by_names(
         notes=notes,
         assumed=[words for _, words in assumptions(found.arch)],
         ignored=_ignored(file, found.scope, ignore),
+        graph_unused=unused,
     )
     _check_unread(made)
     return made
