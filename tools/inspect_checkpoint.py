@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows what a TF1 checkpoint holds and which network it was recognised as; needs no framework.
 
-Exit code: 0 recognised, or converted by this project; 1 not recognised; 2 not a checkpoint.
+Exit code: 0 recognised, 1 not recognised, 2 not a checkpoint.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ def main() -> int:
     try:
         ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     except converters.CheckpointError as error:
-        if file.metadata.keys() & {ARCH_KEY, NETWORK_KEY}:  # converted: its names are a target's
-            return 0
         out.print(f"not recognised: {error}", markup=False)
         return 1
     out.print(table("", rows(ckpt, args)))

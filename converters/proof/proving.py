@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from converters.graphs.network import Input
-from converters.proof.comparison import TOLERANCE, Comparison, compare, errors
+from converters.proof.comparison import Comparison, compare, errors
 from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, LARGER_SIZES, Batch, Size, batches
 from converters.proof.plan import GraphRunError
 from converters.proof.report import Proof, Report
 from converters.proof.sides import Reference, Run, Side, Values
+from slim_resnet.arch.parts import PARITY
 
 Progress = Callable[[str], None]
 
@@ -208,7 +209,7 @@ def _reports(
             network=subject.network,
             reference=reference.name,
             dtype=dtype,
-            tolerance=TOLERANCE[dtype],
+            tolerance=PARITY[dtype],
             comparisons=tuple(comparisons),
         )
         for dtype, comparisons in compared.items()
@@ -234,7 +235,7 @@ def _by_own_rounding(
         if comparison.max_rel_error <= report.allowed(comparison):
             return comparison
         _, own = errors(found.expected[size][name], rounded[size][name], "float32")
-        if not own > TOLERANCE["float32"]:
+        if not own > PARITY["float32"]:
             return comparison
         notes[f"rounding is amplified: TensorFlow's own float32 is {own:.0e} off at {name}"] = None
         wider = max(report.allowed(comparison), _AMPLIFICATION[report.dtype] * own)

@@ -17,12 +17,13 @@ from converters.files.graphdef import FORWARDING, VARIABLES, Graph, Node, parse_
 from converters.graphs.network import Network
 from converters.graphs.variables import Variables
 from converters.proof import ours
-from converters.proof.comparison import TOLERANCE, compare
+from converters.proof.comparison import compare
 from converters.proof.images import Size, batches
 from converters.proof.plan import Plan
 from converters.proof.reference import GraphRunner
 from converters.proof.report import Report
 from converters.proof.sides import FunctionRun, GraphSource, Values, from_graph, to_graph
+from slim_resnet.arch.parts import PARITY
 
 # Large enough that the batch has a variance where the network ends.
 IMAGE_SIZE: Size = (97, 113)
@@ -84,7 +85,7 @@ def prove_training(
         network=f"{len(network.layers)} layers",
         reference=f"the training of {source.name}",
         dtype="float64",
-        tolerance=TOLERANCE["float64"],
+        tolerance=PARITY["float64"],
         comparisons=tuple(comparisons),
     )
 

@@ -19,6 +19,8 @@ from slim_resnet.arch import family as families
 from slim_resnet.arch import layout
 from slim_resnet.arch.checks import check
 from slim_resnet.arch.parts import (
+    BATCH_NORM_DECAY,
+    BATCH_NORM_EPSILON,
     LEAKY_SLOPE,
     UNIT_KINDS,
     Activation,
@@ -111,8 +113,8 @@ class Arch:
     use_batch_norm: bool = True
     batch_norm_scale: bool = True
     batch_norm_center: bool = True
-    batch_norm_epsilon: float = 1e-5
-    batch_norm_decay: float = 0.997
+    batch_norm_epsilon: float = BATCH_NORM_EPSILON
+    batch_norm_decay: float = BATCH_NORM_DECAY
     conv_bias: str = "none"
     global_pool: bool = True
     logits_layer: str = "conv"

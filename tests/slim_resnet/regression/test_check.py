@@ -8,8 +8,9 @@ import pathlib
 import pytest
 
 from converters.files.checkpoint import open_checkpoint
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.regression.measured import measure, weight_values
-from slim_resnet.regression.network_check import BOUNDS, check
+from slim_resnet.regression.network_check import check
 from slim_resnet.regression.rebuilt import rebuild
 from slim_resnet.regression.record import RecordError
 
@@ -95,7 +96,7 @@ def test_a_moving_statistic_and_a_statistic_of_an_end_point_that_differ(read, bu
     edited = dataclasses.replace(record, arrays=arrays)
     net = rebuild(record, builder(record), "float64")
     found = measure(edited, net, net.counterparts(record), [case], None)
-    assert [m.end_point for m in found if m.exceeds(BOUNDS["float64"])] == [
+    assert [m.end_point for m in found if m.exceeds(PARITY["float64"])] == [
         "resnet_v1_50/block4",
         moved,
     ]
