@@ -45,13 +45,13 @@ def build(
     traits = arch.traits
     global_pool = arch.global_pool if global_pool is None else global_pool
     fused = False if images.dtype == tf.float64 else None
-    settings = _load(traits.arg_scope)(**{**_arg_scope(arch), **arg_scope})
+    settings = load_function(traits.arg_scope)(**{**_arg_scope(arch), **arg_scope})
     with (
         identity_equality(),
         slim.arg_scope(settings),
         slim.arg_scope([slim.batch_norm], fused=fused),
     ):
-        return _load(traits.builder)(
+        return load_function(traits.builder)(
             arch, images, is_training, variable_scope(arch, scope), reuse, global_pool
         )
 
@@ -83,9 +83,9 @@ def build_blocks(arch: Arch, images, is_training, scope, reuse, global_pool):
     more = {}
     if arch.kind.preact:
         more["preactivation_fn"] = activation_fn(arch.unit_options.activation)
-    return _load(arch.traits.generator)(
+    return load_function(arch.traits.generator)(
         images,
-        resnet_utils.arch_blocks(arch, _load(arch.traits.unit_fns[arch.unit]), **unit_args),
+        resnet_utils.arch_blocks(arch, load_function(arch.traits.unit_fns[arch.unit]), **unit_args),
         arch.num_classes,
         is_training,
         global_pool,
@@ -100,7 +100,7 @@ def build_blocks(arch: Arch, images, is_training, scope, reuse, global_pool):
     )
 
 
-def _load(name: str):
+def load_function(name: str):
     """The function that a family names "module:function"."""
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(f"slim_resnet.{module}"), function)

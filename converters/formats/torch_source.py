@@ -14,11 +14,11 @@ from converters.models.network_torch.lowering import host_constants, lower
 from converters.models.network_torch.naming import Names, name_parameters, state_arrays
 from converters.models.network_torch.plan import Plan
 from converters.recognise.recognised import Recognised
-from converters.recognise.transforms import contiguous
 from slim_resnet.files import atomic_new_folder
 from slim_resnet.frameworks import require
 
-_UNKNOWN_SIZE = 97  # of images in the check, where the graph takes any
+# Sizes of images that the check tries, where the graph takes any: some networks need multiples.
+_SIZES = (97, 96, 128, 224, 299, 320, 512)
 _BATCH = 2
 
 
@@ -39,7 +39,7 @@ def write_source(
         folder: the folder to make.
         readme: the text of README.md.
         check: name of each input -> an array of TensorFlow's layout that the check feeds; None:
-            random values of the graph's sizes, or of 97 pixels where it takes any.
+            random values of the graph's sizes, or of a size that the network takes.
 
     Raises:
         ValueError: a layer has no place in a torch module.
@@ -48,8 +48,7 @@ def write_source(
     names = name_parameters(network)
     text, used = source_text(network, arrays, names)
     state = {n: a for n, a in state_arrays(network, arrays).items() if n in used}
-    fed = {name: torch_layout(x) for name, x in (check or check_inputs(network)).items()}
-    checks = _outputs(network, arrays, fed)
+    checks = _checks(network, arrays, check)
     with atomic_new_folder(folder) as temporary:
         temporary.mkdir()
         write_safetensors(state, temporary / "weights.safetensors", {"format": "pt"})
@@ -107,43 +106,55 @@ def _used(flow, names: Names, plan: Plan) -> set[str]:
     }
 
 
-def torch_layout(array: np.ndarray) -> np.ndarray:
-    """An input as torch takes it: images channels-first."""
-    return contiguous_array(np.moveaxis(array, -1, 1)) if array.ndim in (4, 5) else array
+def _checks(
+    network: Network, arrays: Mapping[str, np.ndarray], check: Mapping[str, np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    """Inputs and the network's outputs for them, as the check has them."""
+    from converters.models.network_torch import module
+
+    net = module.build(network, arrays)
+    if check is not None:
+        return _run(net, network, check)
+    for size in _SIZES:
+        try:
+            return _run(net, network, _random_inputs(network, size))
+        except RuntimeError as error:  # sizes that do not fit
+            reason = error
+    raise ValueError(f"no size of image is known that the network takes: {reason}; give a check")
 
 
-def contiguous_array(array: np.ndarray) -> np.ndarray:
-    return contiguous(array) if array.ndim else array
+def _random_inputs(network: Network, size: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    return {each.name: _values(each, random, size) for each in network.inputs}
 
 
-def check_inputs(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random values for the inputs, of the sizes that the graph tells."""
-    random = np.random.default_rng(seed)
-    return {each.name: _values(each, random) for each in network.inputs}
-
-
-def _values(each: Input, random: np.random.Generator) -> np.ndarray:
-    first, *others = each.shape or (None,)
-    shape = [] if not each.shape else [first or _BATCH, *(n or _UNKNOWN_SIZE for n in others)]
-    if np.dtype(each.dtype).kind in "iu":
+def _values(each: Input, random: np.random.Generator, size: int) -> np.ndarray:
+    shape = [n or size for n in each.shape]
+    if each.shape and each.shape[0] is None:
+        shape[0] = _BATCH
+    if np.dtype(each.dtype).kind in "iub":
         return random.integers(0, 256, shape).astype(each.dtype)
     return random.standard_normal(shape).astype(each.dtype)
 
 
-def _outputs(
-    network: Network, arrays: Mapping[str, np.ndarray], fed: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Inputs and outputs of the network as the check has them."""
+def _run(net, network: Network, fed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     torch = require("torch")
-    from converters.models.network_torch import module
-
-    net = module.build(network, arrays)
+    given = {name: torch.from_numpy(_torch_layout(x)) for name, x in fed.items()}
     with torch.inference_mode():
-        found = net({name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in fed.items()})
+        found = net(given)
     found = found if isinstance(found, dict) else {network.outputs[0]: found}
-    return {f"in:{name}": x for name, x in fed.items()} | {
-        f"out:{name}": np.ascontiguousarray(value.numpy()) for name, value in found.items()
-    }
+    stored = {f"in:{name}": x for name, x in given.items()}
+    stored |= {f"out:{name}": y for name, y in found.items()}
+    return {name: _storable(np.ascontiguousarray(x.numpy())) for name, x in stored.items()}
+
+
+def _torch_layout(array: np.ndarray) -> np.ndarray:
+    """An input as torch takes it: images channels-first."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1) if array.ndim in (4, 5) else array)
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.uint8) if array.dtype == bool else array
 
 
 _README = """# The network of {graph}

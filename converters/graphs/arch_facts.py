@@ -26,9 +26,9 @@ class GraphFacts:
     convs: tuple[ConvFact, ...]
     pools: tuple[PoolFact, ...]
     norms: tuple[NormFact, ...]
-    joins: tuple[JoinFact, ...] = ()
     decays: tuple[DecayFact, ...] = ()
     averages: tuple[DecayFact, ...] = ()
+    joins: tuple[JoinFact, ...] = ()
 
     def renamed(self, name: Callable[[str], str]) -> GraphFacts:
         """The same facts of variables under other names; operations keep theirs."""

@@ -98,7 +98,7 @@ class _Way:
         """The operations that the first unit reads; their activation is met on the way."""
         facts, root = self.facts, self.facts.like.root
         if root is None:
-            return {link.op for _, link in facts.inputs(facts.like.units[0])}
+            return self._fed()
         ops = facts.ops(root)
         pools = {op: pool for op, pool in facts.pools.items() if pool.source.op in ops}
         for op, pool in pools.items():
@@ -106,6 +106,18 @@ class _Way:
                 self._layer(root, pool.source.steps, "conv", op)
         read = {link.op for _, link in facts.inputs(facts.like.units[0])}
         return read & (ops | set(pools))
+
+    def _fed(self) -> set[str]:
+        """What the first unit reads where there is no root: nothing that a layer computes."""
+        found = {}
+        for op, link in self.facts.inputs(self.facts.like.units[0]):
+            if link.kind != "other":
+                raise self.facts.error(
+                    f"{link.type} {link.op!r} lies before {op}, in the first unit: "
+                    f"the network has a root of another kind than slim's; {REMEDY}"
+                )
+            found[link.op] = None
+        return set(found)
 
     def _unit(self, unit: Unit, here: set[str]) -> set[str]:
         """Follows a unit from what it reads; the operations of its sum."""
@@ -134,6 +146,11 @@ class _Way:
             others = [link for link in join.inputs if link.op not in shortcut]
             if len(others) == 1 and len(join.inputs) == 2 and others[0].kind == "other":
                 return self.facts.unknown(others[0], join.op)
+        units = self.facts.like.units
+        for following in units[units.index(unit) + 1 :][:1]:
+            for op, link in self.facts.inputs(following):
+                if link.kind == "other":
+                    return self.facts.unknown(link, op)
         return self.facts.error(
             f"no sum in its graph reads {last}, with which a residual unit ends; {ANOTHER}"
         )

@@ -9,6 +9,7 @@ mean * decay + batch_mean * (1 - decay))`).
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from functools import cached_property
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import VARIABLES, Graph, Node, Ref
+from converters.graphs.functions import CHOICES
 from converters.graphs.inference import Inference
 
 # Operation -> whether it adds (1), subtracts (-1) or puts its second input in place (0).
@@ -66,13 +68,21 @@ class MovingAverages:
     def updates(self) -> tuple[Update, ...]:
         """Every update of a moving average in the graph."""
         found = []
-        for node in self._training.graph:
+        self._look_into_functions()
+        for node in list(self._training.nodes.values()):
             if node.op in _ASSIGNMENTS:
                 try:
                     found += self._update(node)
                 except Malformed:  # of a loop, say: no update of a batch norm
                     continue
         return tuple(found)
+
+    def _look_into_functions(self) -> None:
+        """Has the branches of functional conds that training takes looked at, too."""
+        for node in self._training.graph:
+            if node.op in CHOICES:
+                with contextlib.suppress(Malformed):  # decided by what is computed: none of ours
+                    self._training.behind((node.name, 0))
 
     @cached_property
     def _averages(self) -> dict[Ref, dict[str, None]]:

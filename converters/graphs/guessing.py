@@ -38,6 +38,7 @@ _LEFT_OVER = frozenset(
     ("Mean", "SquaredDifference", "BiasAdd", "Conv2D", "FusedBatchNorm", "FusedBatchNormV2",
      "FusedBatchNormV3")
 )  # fmt: skip
+_PROBABILITIES = frozenset(("Softmax", "Sigmoid", "LogSoftmax"))
 _RESHAPING = frozenset(("Reshape", "Identity", "Cast", "StopGradient", "Slice"))
 _MAX_CHAIN = 16
 _MAX_SEEN = 64  # nodes of a loss
@@ -281,6 +282,9 @@ class _Search:
         found, seen, stack = name, {name}, [name]
         while stack:
             node = self._graph.nodes[stack.pop()]
+            if node.op in _PROBABILITIES:
+                found = node.name
+                break
             if node.op in _WEIGHTED or node.op == "BiasAdd":
                 continue
             for each in node.inputs:

@@ -36,6 +36,7 @@ _FLAGS = {
     **dict.fromkeys(("float16", "float32", "float64", "bfloat16"), float),
     **dict.fromkeys(("int32", "int64", "uint8", "int8"), int),
 }
+BEFORE = "choose outputs before it"  # a remedy, to which operations are added
 _RUN = -1  # in the place of an output: that the operation runs at all
 _MAX_DEPTH = 200  # of the arithmetic on scalars that is followed
 _SCALARS = {
@@ -202,11 +203,11 @@ class Inference:
         if any(self.node(name).op in LOOPS for name, _ in merge.operands):
             raise Malformed(
                 f"its operation {merge.name!r} ({merge.op}) belongs to a loop (tf.while_loop)",
-                "choose outputs before it",
+                BEFORE,
             )
         raise Malformed(
             f"which branch of its tf.cond {merge.name!r} is taken depends on what is computed",
-            "choose outputs before it, or freeze the graph that inference runs",
+            f"{BEFORE}, or freeze the graph that inference runs",
         )
 
     def _is_dead(self, ref: Ref) -> bool:
@@ -275,6 +276,6 @@ class Inference:
         if taken is None:
             raise Malformed(
                 f"which branch of its tf.cond {call.name!r} is taken depends on what is computed",
-                "choose outputs before it, or freeze the graph that inference runs",
+                f"{BEFORE}, or freeze the graph that inference runs",
             )
         return call.function("then_branch" if taken else "else_branch")

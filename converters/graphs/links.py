@@ -213,8 +213,11 @@ class Links:
         for index in range(2):
             gate = self._source(node, index)
             if gate and gate.op == "Sigmoid":
-                upstream = self.graph.input(node, 1 - index)
-                if self._is(upstream, self._source(gate, 0)):
+                upstream, inner = self.graph.input(node, 1 - index), self._source(gate, 0)
+                if inner and inner.op == "Mul":  # by TensorFlow 2's beta
+                    beta, scaled = self._with_constant(inner)
+                    inner = scaled if beta == 1 else inner
+                if self._is(upstream, inner):
                     return Activation("swish"), upstream
         return None, None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from converters.files.errors import Malformed
 from converters.files.graphdef import VARIABLES, Graph, Node, Ref
 from converters.graphs.building import Builder
 from converters.graphs.drafts import CONSTANT, INPUT, VARIABLE, Value, ancestors
-from converters.graphs.inference import LOOPS
+from converters.graphs.inference import BEFORE, LOOPS
 from converters.graphs.layouts import TO_NHWC
 from converters.graphs.operations import OPERATIONS, Operation
 from converters.graphs.pipelines import (
@@ -25,6 +27,7 @@ from converters.graphs.pipelines import (
 from converters.graphs.rewriting import Rewriting, Step
 from converters.graphs.variables import Variables
 
+_T = TypeVar("_T")
 _SEVERAL = 3  # operations that an error recommends
 _DAMAGE = (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
@@ -56,7 +59,7 @@ class Raising:
         Raises:
             Malformed: an operation that it needs is damaged, or not known here.
         """
-        target = self.rewriting.target(ref)
+        target = self._advised(self.rewriting.target, ref)
         stack: list[tuple[Ref, Step | None]] = [(target, None)]
         begun: set[Ref] = set()
         while stack:
@@ -73,10 +76,34 @@ class Raising:
             if current in begun:
                 raise Malformed(f"its operation {current[0]!r} reads itself")
             begun.add(current)
-            step = self.rewriting.step(current)
+            step = self._advised(self.rewriting.step, current)
             stack.append((current, step))
             stack.extend((each, None) for each in reversed(step.inputs))
         return self._values[target]
+
+    def _advised(self, look: Callable[[Ref], _T], ref: Ref) -> _T:
+        """`look(ref)`; an error recommends outputs before it."""
+        try:
+            return look(ref)
+        except Malformed as error:
+            if not error.remedy.startswith(BEFORE):
+                raise
+            before = f"{BEFORE}, such as {', '.join(self._layers_before(ref[0]))}"
+            raise Malformed(str(error), error.remedy.replace(BEFORE, before)) from error
+
+    def _layers_before(self, name: str) -> list[str]:
+        """The nearest operations upstream that a layer can be made of."""
+        found, seen, queue = [], {name}, deque([name])
+        while queue and len(found) < _SEVERAL:
+            node = self._graph.nodes.get(queue.popleft())
+            if node is None:
+                continue
+            shape = shape_of(self._graph, (node.name, 0))
+            if node.name != name and node.op in OPERATIONS and shape and len(shape) > 1:
+                found.append(node.name)
+            queue.extend(each for each in node.inputs if each not in seen)
+            seen.update(node.inputs)
+        return found
 
     def _raise(self, ref: Ref, step: Step, stack: list[tuple[Ref, Step | None]]) -> None:
         """The layer of an operation whose inputs are raised; `stack` holds those that need it."""

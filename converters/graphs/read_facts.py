@@ -47,9 +47,9 @@ def graph_facts(graph: Graph) -> GraphFacts:
             convs,
             tuple(_pools(graph, links)),
             tuple(_norms(graph)),
-            tuple(links.joins()),
             tuple(weight_decays(graph)),
             tuple(moving_average_decays(graph)),
+            tuple(links.joins()),
         )
 
 

@@ -182,7 +182,7 @@ def run_slim_graph(
 
     made = Arch.from_json(arch)
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.placeholder(dtype, [None, None, None, made.root.depth_in])
+        images = tf.placeholder(dtype, [None, None, None, made.input_channels])
         net, tensors = graph.build(made, images, scope=scope or None)
         outer = scope or made.name
         fetches = {name: tensors[f"{outer}/{name}"] for name in made.end_points}

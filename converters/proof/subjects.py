@@ -176,7 +176,7 @@ def _up_to_its_end(ckpt: Recognised) -> Network:
 
 
 def _images_of(arch: Arch) -> tuple[None, None, None, int]:
-    return None, None, None, arch.root.depth_in
+    return None, None, None, arch.input_channels
 
 
 def _torch(ckpt: Recognised, output: str) -> Run:

@@ -84,7 +84,7 @@ def _inputs(ckpt: Recognised) -> tuple[Input, ...]:
         return ckpt.network.inputs
     if ckpt.graph is not None:
         return ckpt.match.network.inputs
-    return (Input("images", (None, None, None, ckpt.arch.root.depth_in)),)
+    return (Input("images", (None, None, None, ckpt.arch.input_channels)),)
 
 
 def _reference(ckpt: Recognised, images: Sequence[Batch], dtype: str) -> tuple[str, Values]:

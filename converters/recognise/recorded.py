@@ -51,9 +51,17 @@ def _check_fields(part: Arch | Stage) -> None:
             if not all(type(number) is int and number >= 1 for number in numbers):
                 raise ValueError(f"{name} is {value!r}")
             continue
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name} is {value!r}")
-        if isinstance(value, int) and kind is not bool and value < 1:
-            raise ValueError(f"{name} is {value}")
-        if isinstance(value, float) and not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}")
+        if typing.get_origin(kind) is tuple:
+            for each in value:
+                _check_value(name, each, int)
+        else:
+            _check_value(name, value, kind)
+
+
+def _check_value(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{name} is {value!r}")
+    if isinstance(value, int) and kind is not bool and value < 1:
+        raise ValueError(f"{name} is {value}")
+    if isinstance(value, float) and not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}")

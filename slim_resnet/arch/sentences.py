@@ -80,7 +80,7 @@ def _output_stride(arch: Arch) -> str:
 def deviations(arch: Arch) -> list[str]:
     """What of `arch` is neither slim's nor a convention's, a few words each."""
     told = {
-        f"{arch.input_channels} input channels": arch.input_channels != 3,
+        f"{arch.input_channels}-channel images": arch.input_channels != 3,
         "no root block": arch.stem == "none",
         f"{arch.root_kernel}x{arch.root_kernel} root of stride {arch.root_stride}, "
         f"{_POOLS[arch.root_pool]}": arch.stem == CUSTOM,

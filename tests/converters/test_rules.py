@@ -23,7 +23,7 @@ from slim_resnet import arch as arch_lib
 def rules(tmp_path_factory):
     """The rules in docs/rules.md, word for word."""
     text = (pathlib.Path(__file__).parents[2] / "docs" / "rules.md").read_text()
-    (text,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    text = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0]
     path = tmp_path_factory.mktemp("rules") / "caffe_names.toml"
     path.write_text(text)
     return path

@@ -116,7 +116,7 @@ def _solved(op: Operation, value: Value, wanted: tuple[Dim, ...]) -> tuple[Dim, 
     if left is None or left == 1:
         return wanted
     unknown = [axis for axis, size in enumerate(wanted) if isinstance(size, Size)]
-    if isinstance(left, Size) or not unknown:
+    if not isinstance(left, Size) and not unknown:
         raise Malformed(f"its operation {op.name!r} cannot make {wanted} of {value.shape}")
     return wanted
 

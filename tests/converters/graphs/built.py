@@ -80,7 +80,7 @@ def build(folder, make: Callable, outputs: tuple[str, ...], feeds: Mapping | Non
 
 def _value(rng, variable) -> np.ndarray:
     shape = variable.shape.as_list()
-    is_variance = "variance" in variable.op.name
+    is_variance = "variance" in variable.op.name or "Squeeze_1/" in variable.op.name
     value = rng.uniform(0.5, 1.5, shape) if is_variance else rng.normal(0, 0.5, shape)
     return value.astype(variable.dtype.base_dtype.as_numpy_dtype)
 
@@ -98,7 +98,8 @@ def run(network: Network, variables: Mapping, fed: Mapping) -> dict[str, np.ndar
     found = found if isinstance(found, dict) else {network.outputs[0]: found}
     layouts = {layer.name: layer.layout for layer in network.layers}
     return {
-        name: _back(np.asarray(v), layouts.get(name.partition(":")[0])) for name, v in found.items()
+        name: _back(v.detach().numpy(), layouts.get(name.partition(":")[0]))
+        for name, v in found.items()
     }
 
 
@@ -108,7 +109,9 @@ def _nchw(value: np.ndarray, layout: str) -> np.ndarray:
 
 
 def _back(value: np.ndarray, layout: str | None) -> np.ndarray:
-    return value.transpose(0, 2, 3, 1) if value.ndim == 4 and layout != "NCHW" else value
+    """A value of the module in the graph's order: the module has channels second."""
+    is_image = value.ndim == 5 or (value.ndim == 4 and layout != "NCHW")
+    return np.moveaxis(value, 1, -1) if is_image else value
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> float:

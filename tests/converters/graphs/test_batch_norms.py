@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from built import difference, kinds, only, run
@@ -78,6 +80,17 @@ def kept_axes(tf, x, name):
     return inference(tf, x, name, gamma, beta, mean, variance)
 
 
+def averaged(tf, x, name):
+    """The averages of a `tf.train.ExponentialMovingAverage`, which debiases those of tensors."""
+    with tf.variable_scope(name):
+        gamma, beta = tf.get_variable("gamma", [4]), tf.get_variable("beta", [4])
+    mean, variance = tf.nn.moments(x, [0, 1, 2], name=f"{name}/moments")
+    average = tf.train.ExponentialMovingAverage(DECAY)
+    with tf.variable_scope(name):
+        average.apply([mean, variance])
+    return inference(tf, x, name, gamma, beta, mean, variance)
+
+
 FORMS = {
     "fused": fused,
     "fused, zero-debiased": lambda tf, x, name: fused(tf, x, name, zero_debias=True),
@@ -85,6 +98,7 @@ FORMS = {
     "unfused": unfused,
     "by hand": by_hand,
     "kept axes": kept_axes,
+    "averaged": averaged,
 }
 
 
@@ -150,11 +164,11 @@ def test_a_training_becomes_its_inference(build, form):
     assert difference(found, expected(built.variables, built.fed["image"])) < 1e-5
 
 
-def in_cond(tf, x, name):
+def in_cond(tf, x, name, resource=False):
     """`tf.cond` between the statistics of the batch, with updates, and the averages."""
     from tensorflow.python.training import moving_averages
 
-    gamma, beta, moving_mean, moving_variance = variables(tf, name)
+    gamma, beta, moving_mean, moving_variance = variables(tf, name, resource)
 
     def of_batch():
         mean, variance = tf.nn.moments(x, [0, 1, 2])
@@ -165,7 +179,8 @@ def in_cond(tf, x, name):
         with tf.control_dependencies(updates):
             return tf.identity(mean), tf.identity(variance)
 
-    mean, variance = tf.cond(training(tf), of_batch, lambda: (moving_mean, moving_variance))
+    averages = tf.identity(moving_mean), tf.identity(moving_variance)
+    mean, variance = tf.cond(training(tf), of_batch, lambda: averages)
     return inference(tf, x, name, gamma, beta, mean, variance)
 
 
@@ -177,7 +192,7 @@ def training(tf):
         return tf.placeholder(tf.bool, [], "is_training")
 
 
-@pytest.mark.parametrize("functional", [False], ids=["Switch"])
+@pytest.mark.parametrize("functional", [False, True], ids=["Switch", "If"])
 def test_a_cond_is_decided_and_its_decay_known(build, functional):
     import tensorflow
 
@@ -185,15 +200,16 @@ def test_a_cond_is_decided_and_its_decay_known(build, functional):
     was = v1.control_flow_v2_enabled()
     (v1.enable_control_flow_v2 if functional else v1.disable_control_flow_v2)()
     try:
-        built = build(lambda tf: net(tf, in_cond), "two/Relu", is_training=False)
+        norm = functools.partial(in_cond, resource=functional)
+        built = build(lambda tf: net(tf, norm), "two/Relu", is_training=False)
     finally:
         (v1.enable_control_flow_v2 if was else v1.disable_control_flow_v2)()
     network = built.read()
     assert kinds(network) == ["conv", "batch_norm", "relu"] * 2
     assert built.error(network) < 1e-5
     assert any("is_training False" in note for note in network.notes)
-    if not functional:  # those in a function are no updates of the graph's own
-        assert {layer.options.get("decay") for layer in network.layers} == {None, DECAY}
+    norms = [layer for layer in network.layers if layer.kind == "batch_norm"]
+    assert [norm.options["decay"] for norm in norms] == [DECAY] * 2
 
 
 def test_without_a_training_the_batch_is_normalised_as_the_graph_does(build):

@@ -48,7 +48,7 @@ def save_meta(tmp_path_factory):
     def save(arch, *, dtype="float32", scope=None, **arguments) -> pathlib.Path:
         path = tmp_path_factory.mktemp("meta") / "model.meta"
         with tf.Graph().as_default():
-            images = tf.placeholder(dtype, [None, None, None, 3])
+            images = tf.placeholder(dtype, [None, None, None, arch.input_channels])
             graph.build(arch, images, scope=scope, **arguments)
             tf.train.export_meta_graph(str(path))
         return path

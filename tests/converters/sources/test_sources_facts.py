@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from converters.files import CheckpointError, graph_for
+from converters.files.graph_files import read_graph
 from converters.graphs import graph_facts
 from converters.graphs.facts import NormFact, Window
+from slim_resnet.arch import with_facts
+from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.facts import TOLD
 
 CASES = [
     ("resnet_v1_18", {}),
@@ -19,15 +25,57 @@ CASES = [
     ("resnet_cifar_20_b", {}),
     ("resnext_29_8x64d", {}),
     ("resnext_cifar", {}),
+    # SimCLR and the official v1.5; Caffe and keras.applications; tf-faster-rcnn
+    ("resnet_v1_50", {"stride_unit": "first"}),
+    ("resnet_v1_50", {"stride_unit": "first", "stride_conv": "conv1", "conv_bias": "all"}),
+    ("resnet_v1_18", {"root_pool": "symmetric", "stride_conv": "conv2"}),
+    ("resnet_v1_18", {"stride_unit": "first", "root_padding": "same", "conv_padding": "same"}),
+    ("resnet_v1_18", {"root_padding": "valid", "root_pool": "valid", "root_kernel": 5}),
+    ("resnet_v1_18", {"root_stride": 1, "root_pool": "none", "root_kernel": 4}),
+    ("resnet_v1_18", {"root_block": False, "input_channels": 6, "global_pool": False}),
+    ("resnet_v1_18", {"root_pool": "zeros", "activation": "elu", "unit_activation": "none"}),
+    ("resnet_v1_50", {"activation": "leaky_relu", "activation_slope": 0.1, "input_channels": 1}),
+    ("resnet_v1_50", {"activation": "swish", "unit_activation": "selu", "batch_norm_scale": False}),
+    ("resnext_v1_50", {"activation": "relu6", "use_bounded_activations": True}),
+    ("resnext_v1_50", {"form": "branches", "activation": "tanh", "unit_activation": "relu6"}),
+    ("resnext_v1_50", {"form": "concat", "stride_unit": "first", "conv_bias": "units"}),
+    ("resnet_v2_50", {"root_pool": "zeros", "activation": "sigmoid", "unit_activation": "elu"}),
+    ("resnet_v2_50", {"use_batch_norm": False, "batch_norm_center": False, "num_classes": None}),
+    ("resnet_v1_18", {"global_pool": False, "use_batch_norm": False, "conv_bias": "none"}),
+    ("resnet_v1_18", {"logits_layer": "dense", "logits_bias": False, "conv_bias": "root"}),
+    ("resnet_v1_50", {"output_stride": 16, "multi_grid": "1,2,4", "global_pool": False}),
+    ("resnet_v1_50", {"output_stride": 16, "multi_grid": "1,2,4", "stride_unit": "first"}),
+    ("resnet_v1_18", {"multi_grid": "2,4"}),
+    ("resnet_v1_18", {"strides": "3,1,2,1"}),
 ]
+# Field of an Arch that variables do not tell -> its default, which is slim's.
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Arch) if f.name in TOLD}
+
+
+def brief(arch):
+    """The same with two units a block, and three in the last."""
+    counts = [2] * (len(arch.stages) - 1) + [3]
+    stages = (
+        dataclasses.replace(stage, num_units=min(stage.num_units, count))
+        for stage, count in zip(arch.stages, counts, strict=True)
+    )
+    return arch.replace(stages=tuple(stages))
 
 
 def unknowing(arch):
     """`arch` as its weights alone tell it."""
-    changes = {"output_stride": None, "batch_norm_epsilon": 0.5}
-    if arch.has_root_pool:
-        changes["convention"] = "slim"
-    return arch.replace(**changes)
+    slims = {**DEFAULTS, "batch_norm_epsilon": 0.5, "batch_norm_decay": arch.batch_norm_decay}
+    if arch.family not in ("resnet_v1", "resnet_v2", "resnext_v1"):  # nets for small images
+        slims = {"output_stride": None, "batch_norm_epsilon": 0.5}
+    elif not (arch.use_batch_norm or arch.kind.preact):
+        slims["batch_norm_epsilon"] = arch.batch_norm_epsilon  # of nothing
+    strides = (2,) * (len(arch.stages) - 1) + (1,)
+    if slims.get("stride_unit") == "last":
+        slims["stages"] = tuple(
+            dataclasses.replace(stage, stride=stride, unit_rates=())
+            for stage, stride in zip(arch.stages, strides, strict=True)
+        )
+    return arch.replace(**slims)
 
 
 @pytest.mark.parametrize(("name", "changes"), CASES)
@@ -37,7 +85,9 @@ def test_read_back(narrow, save_meta, name, changes):
 
         arch = resnext_cifar(2, 4)
     else:
-        arch = narrow(name, base=2, **changes)
+        told = {key: value for key, value in changes.items() if key in TOLD}
+        others = {key: value for key, value in changes.items() if key not in TOLD}
+        arch = with_facts(brief(narrow(name, base=2)).replace(**others), told)
     facts = graph_facts(graph_for(save_meta(arch)))
     assert facts.apply(unknowing(arch)) == arch
     groups = {conv.groups for conv in facts.convs if conv.window.kernel == (3, 3)}
@@ -245,3 +295,113 @@ def test_float32_epsilons_are_their_shortest_decimals(tmp_path):
         tf.nn.fused_batch_norm(x, gamma, gamma, gamma, gamma, 0.001, is_training=False)
 
     assert [norm.epsilon for norm in facts_of(tmp_path, build).norms] == [0.001, 0.001]
+
+
+# -- graphs of TensorFlow 1.15 ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["fused", "fed_fused", "fed_unfused", "default_true", "unfused_inplace", "zero_debias"]
+)
+def test_the_decay_of_training(data, name):
+    """A root convolution in training graphs with batch_norm_decay 0.9, is_training fed or not."""
+    facts = graph_facts(read_graph(str(data / "tf115" / "decays" / f"{name}.pb")))
+    assert {fact.value for fact in facts.averages} == {0.9}
+
+
+def test_a_decay_that_is_computed_is_not_known(data, tmp_path):
+    from tensorflow.core.framework import graph_pb2
+
+    content = (data / "tf115" / "decays" / "fed_fused.pb").read_bytes()
+    definition = graph_pb2.GraphDef.FromString(content)
+    for node in definition.node:
+        if node.name.endswith("/cond_1/Const"):  # the decay of training
+            node.op = "Placeholder"
+            del node.attr["value"]
+    (tmp_path / "g.pb").write_bytes(definition.SerializeToString())
+    assert graph_facts(read_graph(str(tmp_path / "g.pb"))).averages == ()
+
+
+# -- what lies between layers ----------------------------------------------------------------------
+
+
+def replace_op(name, op, **attributes):
+    """Another operation in a place of `slim_net`'s graph."""
+
+    def edit(nodes):
+        nodes[f"{UNIT}/{name}"].op = op
+        for key, value in attributes.items():
+            nodes[f"{UNIT}/{name}"].attr[key].f = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (replace_op("conv1/Relu", "Softplus"), f"Softplus '{UNIT}/conv1/Relu' lies before {UNIT}"),
+        (replace_op("Relu", "Erf"), f"Erf '{UNIT}/Relu' lies before resnet_v1_18_narrow/block2"),
+        (
+            replace_op("conv1/Relu", "Elu"),
+            f"its convolutions have several activations: relu .* and elu .{UNIT}/conv1/Relu",
+        ),
+        (replace_op("Relu", "Relu6"), f"its units have several .* and relu6 .{UNIT}/Relu"),
+        (
+            replace_op("conv1/Relu", "LeakyRelu", alpha=0.3),
+            rf"relu .* and leaky_relu \(slope 0.3\) .{UNIT}/conv1/Relu",
+        ),
+        (replace_op("add", "Mul"), f"Mul '{UNIT}/add' lies before"),
+        (
+            replace_op("conv2/BatchNorm/FusedBatchNormV3", "Relu"),
+            "no batch norm in its graph lies between",
+        ),
+    ],
+)
+def test_an_unknown_operation_is_named(slim_net, edit, message):
+    _, apply = slim_net
+    with pytest.raises(CheckpointError, match=message):
+        apply(edit)
+
+
+def activation_before_a_conv(tf, x, activate):
+    weights = tf.get_variable("w", [1, 1, 4, 4])
+    x = activate(tf.nn.conv2d(x, weights, 1, "SAME"))
+    return tf.nn.conv2d(x, tf.get_variable("v", [1, 1, 4, 4]), 1, "SAME")
+
+
+SPELLED = {
+    "relu": lambda tf, x: tf.maximum(x, 0.0),
+    "relu6": lambda tf, x: tf.minimum(tf.nn.relu(x), 6.0),
+    "leaky_relu (slope 0.1)": lambda tf, x: tf.maximum(0.1 * x, x),
+    "leaky_relu (slope 0.2)": lambda tf, x: tf.nn.leaky_relu(x),
+    "swish": lambda tf, x: x * tf.sigmoid(x),
+    "selu": lambda tf, x: tf.nn.selu(x),
+}
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_activations_spelled_out(tmp_path, name):
+    def build(tf):
+        x = tf.placeholder(tf.float32, [None, 9, 9, 4])
+        activation_before_a_conv(tf, x, lambda y: SPELLED[name](tf, y))
+
+    _, conv = facts_of(tmp_path, build).convs
+    (step,) = conv.source.steps
+    assert (step.kind, str(step.value), conv.source.weights) == ("activation", name, "w")
+
+
+def test_a_root_of_another_kind_is_no_input(narrow, tmp_path):
+    """DeepLab's "beta" networks have three convolutions for a root."""
+    from slim_resnet import graph
+    from slim_resnet.compat import slim, tf
+
+    arch = brief(narrow("resnet_v1_18", base=2)).replace(root_block=False, input_channels=4)
+    with tf.Graph().as_default():
+        with tf.variable_scope("net"):
+            images = tf.placeholder(tf.float32, [None, None, None, 3])
+            net = slim.conv2d(images, 4, 3, scope="conv1_1")
+        graph.build(arch, net, scope="net")
+        tf.train.export_meta_graph(str(tmp_path / "m.meta"))
+    facts = graph_facts(graph_for(tmp_path / "m"))
+    with pytest.raises(CheckpointError, match="Conv2D 'net/conv1_1/Conv2D' lies before .* a root"):
+        facts.apply(arch)

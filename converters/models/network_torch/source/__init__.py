@@ -2,5 +2,5 @@
 
 The steps of a plan (`flow`) are grouped by scope (`regions`); what is written alike is one class
 (`classes`), its `forward` in lines as a person would have them (`forward`); `emitting` makes the
-text, `writing` the folder.
+text. `converters.formats.torch_source` writes the folder.
 """

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 from converters.models.network_torch import layers, ops
 from converters.models.network_torch.source import pieces
-from converters.models.network_torch.source.classes import Class, Leaf
+from converters.models.network_torch.source.classes import Class
 from converters.models.network_torch.source.formatting import WIDTH, wrapped
-from converters.models.network_torch.source.forward import literal
+from converters.models.network_torch.source.templates import Leaf
+from converters.models.network_torch.source.text import literal
 
 _MAX_PATHS = 3  # that a docstring names
+_MAX_DOCSTRING = WIDTH - len('    """."""')
 
 
 def module_text(classes: list[Class], title: str) -> str:
@@ -87,12 +89,19 @@ def _docstring(found: Class) -> list[str]:
     paths = [path for path in found.paths if path]
     if not paths:
         return ['    """The whole network."""']
-    text = ", ".join(paths[:_MAX_PATHS])
-    if len(paths) > _MAX_PATHS:
-        text += f" and {len(paths) - _MAX_PATHS} more"
-    if len(text) > WIDTH - 11:
-        text = f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
+    more = len(paths) - _MAX_PATHS
+    text = ", ".join(paths[:_MAX_PATHS]) + (f" and {more} more" if more > 0 else "")
+    if len(text) > _MAX_DOCSTRING:
+        tail = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        text = _end_of(paths[0], _MAX_DOCSTRING - len(tail)) + tail
     return [f'    """{text}."""']
+
+
+def _end_of(path: str, length: int) -> str:
+    """A path, without its first parts where it is too long."""
+    while len(path) > length and "." in path:
+        path = path.partition(".")[2]
+    return path
 
 
 def _init(found: Class) -> list[str]:

@@ -17,7 +17,7 @@ OPERATORS = frozenset(("+", "-", "*", "/", "//", "%", "**", ">", ">=", "<", "<="
 _OF_NUMBERS = OPERATORS | {
     f"torch.sym_{name}" for name in ("max", "min", "float", "int")
 } | {"ops.float32", "ops.floor", "ops.ceil"}  # fmt: skip
-_SEVERAL = frozenset(("torch.split", "torch.unbind", "ops.top_k"))  # they return tuples
+SEVERAL = frozenset(("torch.split", "torch.unbind", "ops.top_k"))  # they return tuples
 
 
 @dataclass
@@ -65,6 +65,12 @@ class Flow:
                 flow.attributes[index] = flow._written_in(index)
         return flow
 
+    @property
+    def functions(self) -> set[str]:
+        """The names of this package's functions that it calls: no variable can have them."""
+        targets = {self.step(line).target for line in self.lines}
+        return {target.removeprefix("ops.") for target in targets if target.startswith("ops.")}
+
     def step(self, ref: Ref | int) -> Step:
         return self.plan.steps[ref.index if isinstance(ref, Ref) else ref]
 
@@ -73,7 +79,7 @@ class Flow:
         step = self.step(index)
         if step.target in ("tuple", "slice", "device", "attribute"):
             return True
-        if step.target == "[]" and self.step(step.args[0]).target in _SEVERAL:
+        if step.target == "[]" and self.step(step.args[0]).target in SEVERAL:
             return True
         return self.is_number(index)
 

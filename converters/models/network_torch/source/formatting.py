@@ -36,9 +36,11 @@ def wrapped(line: str, indent: int = 0) -> list[str]:
     is_call = bool(re.search(r"[\w\])]$", head[:-1]))
     if is_call and inner + len(inside) <= WIDTH:
         return [space + head, " " * inner + inside, space + tail]
+    parts = _parts(inside)
+    comma = "" if head.endswith("(") and not is_call and len(parts) == 1 else ","
     found = [space + head]
-    for part in _parts(inside):
-        found += wrapped(f"{part},", inner)
+    for part in parts:
+        found += wrapped(part + comma, inner)
     return [*found, space + tail]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from converters.models.network_torch.making import Making
-from converters.models.network_torch.source.forward import literal
+from converters.models.network_torch.source.text import literal
 
 # Sizes of weights; of them, what is always the same number is one argument.
 CHANNELS = frozenset(("inputs", "outputs", "groups", "channels"))
@@ -122,9 +122,9 @@ def call_of_class(name: str, arguments: list[tuple[str, object, object]]) -> Mak
 
 
 def _role(argument: str) -> str:
-    if argument in CHANNELS or argument.endswith("channels"):
-        return "inputs" if argument == "inputs" else "outputs"
-    return argument.rpartition("_")[2]
+    if argument.endswith("channels"):
+        return "outputs"
+    return argument if argument in CHANNELS else argument.rpartition("_")[2]
 
 
 def is_by_place(role: str) -> bool:
