@@ -16,6 +16,7 @@ import numpy as np
 from converters.files.errors import CheckpointError
 from converters.proof import randomness, saved_names, tf_kernels, tf_rebuilt
 from converters.proof.plan import GraphRunError, Plan
+from converters.proof.tf_branches import DeadBranches
 from slim_resnet.frameworks import require
 
 tf = require("tensorflow.compat.v1")
@@ -91,12 +92,13 @@ class RunnableGraph:
         self._variables: dict[str, tf.Tensor] = {}
         self._inputs: dict[str, tf.Tensor] = {}
         self._scalars: dict[str, bool | float | None] = {}
+        self._dead = DeadBranches()
         self._scope = _Scope(nodes)
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._feed()
             self._make(self._scope, plan.fetches + plan.updates)
-            self._fetches = {name: self._scope.tensor(name) for name in plan.fetches}
+            self._fetches = self._computed(plan.fetches)
             self._updates = [self._scope.made[name].operation for name in plan.updates]
             self._initializers = self._initialize()
         known = saved_names.places(nodes)
@@ -128,6 +130,8 @@ class RunnableGraph:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What is fetched: its name -> array; then the graph's updates run, if the plan has any.
 
+        Values in branches that a training does not take are left out.
+
         Args:
             feeds: name of an input of the plan -> array.
 
@@ -145,6 +149,16 @@ class RunnableGraph:
     def variables(self) -> dict[str, np.ndarray]:
         """The variables as they are now."""
         return self._session.run({name: self._reads[name] for name in self._variables})
+
+    def _computed(self, names: Iterable[str]) -> dict[str, tf.Tensor]:
+        """What is fetched, but for what a training does not compute."""
+        tensors = {name: self._scope.tensor(name) for name in names}
+        dead = [name for name, tensor in tensors.items() if self._dead.has(tensor)]
+        if dead and not self.plan.is_training:
+            raise self._error(
+                f"its operation {dead[0]!r} is in a branch of tf.cond that inference does not take"
+            )
+        return {name: tensor for name, tensor in tensors.items() if name not in dead}
 
     # What is fed, and the variables.
 
@@ -231,6 +245,12 @@ class RunnableGraph:
         refs = self._needed(scope, node.name)
         inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
         controls = [scope.made[ref[1:]].operation for ref in refs if ref.startswith("^")]
+        made = self._after(controls, scope, node, inputs)
+        self._dead.note(node.op, inputs, controls, made.operation, made.outputs)
+        return made
+
+    def _after(self, controls: list, scope: _Scope, node, inputs: list) -> _Made:
+        """A node, to run after other operations."""
         try:
             with tf.control_dependencies(controls):
                 if not scope.is_function and node.name in self.plan.passed:

@@ -22,7 +22,7 @@ from converters.proof.images import Size, batches
 from converters.proof.plan import Plan
 from converters.proof.reference import GraphRunner
 from converters.proof.report import Report
-from converters.proof.sides import FunctionRun, GraphSource, Values, from_graph, to_graph
+from converters.proof.sides import FunctionRun, GraphSource, Values
 
 # Large enough that the batch has a variance where the network ends.
 IMAGE_SIZE: Size = (97, 113)
@@ -33,6 +33,7 @@ _ASSIGNMENTS = frozenset(
      "AssignSubVariableOp")
 )  # fmt: skip
 _FORWARDING = FORWARDING | {"RefSwitch", "RefIdentity", "RefEnter"}
+_MERGES = frozenset(("Merge", "RefMerge"))
 _BRANCHES = frozenset(("If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"))
 _MOVING = ("mean", "variance")  # roles of a batch norm's parameters
 
@@ -94,6 +95,7 @@ class _TrainingRun:
 
     def __init__(self, source: GraphSource) -> None:
         self._source = source
+        self._fetches = {name: in_training(source.graph, name) for name in source.values}
         self._runner = GraphRunner(source.graph.definition, self._plan())
 
     def __enter__(self) -> _TrainingRun:
@@ -105,24 +107,24 @@ class _TrainingRun:
     def _plan(self) -> Plan:
         source = self._source
         updates = update_operations(source.graph, source.network)
-        inputs = source.inputs()
-        numbers = source.sixths()
         return Plan(
-            path=source.graph.path, fetches=source.values, inputs=inputs, numbers=numbers,
-            is_training=True, updates=updates,
-        )  # fmt: skip
+            path=source.graph.path,
+            fetches=tuple(dict.fromkeys(self._fetches.values())),
+            inputs=source.inputs(),
+            numbers=source.sixths(),
+            is_training=True,
+            updates=updates,
+        )
 
     def step(self, batch: Mapping[str, np.ndarray]) -> Values:
         """The values of a forward pass, and by `moved` the statistics after it."""
-        network = self._source.network
-        self._runner.load(self._source.variables)
-        layouts = {each.name: each.layout for each in network.inputs}
-        self._runner.run([{n: to_graph(x, layouts[n]) for n, x in batch.items()}])
+        source = self._source
+        self._runner.load(source.variables)
+        self._runner.run([source.fed(batch)])
         found = self._runner.result()
-        layouts = {layer.name: layer.layout for layer in network.layers}
+        (computed,) = found.values
         values = {
-            name: from_graph(x, layouts.get(parse_ref(name)[0], "NHWC"))
-            for name, x in found.values[0].items()
+            name: computed[fetch] for name, fetch in self._fetches.items() if fetch in computed
         }
         stored = {
             place.name: found.variables[name]
@@ -130,7 +132,31 @@ class _TrainingRun:
             for place in places
             if name in found.variables
         }
-        return values | moved(network, stored)
+        return source.channels_last(values) | moved(source.network, stored)
+
+
+def in_training(graph: Graph, name: str) -> str:
+    """What training computes where inference computes a value.
+
+    Inference may take a branch of `tf.cond` that training does not: what the branches merge into
+    has the values of either.
+
+    Args:
+        graph: the graph.
+        name: of a value that inference computes.
+    """
+    waiting, seen = [name], {name}
+    while waiting:
+        for reader in graph.readers.get(parse_ref(waiting.pop())[0], ()):
+            if reader.name in seen:
+                continue
+            seen.add(reader.name)
+            if reader.op in _MERGES:
+                name, waiting = reader.name, [reader.name]
+                break
+            if reader.op == "Identity":
+                waiting.append(reader.name)
+    return name
 
 
 def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:

@@ -86,7 +86,7 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("form", "fed"),
-    [*((form, "") for form in FORMS), ("fused", "functions")],
+    [*((form, fed) for form in FORMS for fed in ("", "switches")), ("fused", "functions")],
 )
 def test_every_form_of_batch_norm_trains_as_its_graph(trained, form, fed):
     """`is_training` a constant, or fed: then the graph has tf.cond, in either way to write it."""
