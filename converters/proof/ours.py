@@ -118,7 +118,8 @@ def train_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> li
     from converters.graphs.network import Network
     from converters.models.network_torch import module
     from converters.models.network_torch.naming import original_arrays
-    from converters.proof.training import moving_statistics, statistic
+    from converters.proof.training import statistic
+    from converters.proof.training_updates import moving_statistics
 
     read = Network.from_json(network, "the network")
     net = module.build(read, arrays).to(torch.float64).train()

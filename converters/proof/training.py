@@ -9,13 +9,12 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from converters.files.graphdef import FORWARDING, VARIABLES, Graph, Node, parse_ref
+from converters.files.graphdef import Graph, parse_ref
 from converters.graphs.network import Network
-from converters.graphs.variables import Variables
 from converters.proof import ours
 from converters.proof.comparison import TOLERANCE, compare
 from converters.proof.images import Size, batches
@@ -23,19 +22,13 @@ from converters.proof.plan import Plan
 from converters.proof.reference import GraphRunner
 from converters.proof.report import Report
 from converters.proof.sides import FunctionRun, GraphSource, Values
+from converters.proof.training_updates import moving_statistics, update_operations
 
 # Large enough that the batch has a variance where the network ends.
 IMAGE_SIZE: Size = (97, 113)
 BATCH_SIZE = 4
 
-_ASSIGNMENTS = frozenset(
-    ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
-     "AssignSubVariableOp")
-)  # fmt: skip
-_FORWARDING = FORWARDING | {"RefSwitch", "RefIdentity", "RefEnter"}
 _MERGES = frozenset(("Merge", "RefMerge"))
-_BRANCHES = frozenset(("If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"))
-_MOVING = ("mean", "variance")  # roles of a batch norm's parameters
 
 
 def trains(network: Network) -> bool:
@@ -174,47 +167,6 @@ def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
     return found
 
 
-def moving_statistics(network: Network) -> tuple[str, ...]:
-    """The parameters that are moving statistics of batch norms, whether these train or not."""
-    norms = [layer for layer in network.layers if layer.kind == "batch_norm"]
-    return tuple(dict.fromkeys(norm.weights[role] for norm in norms for role in _MOVING))
-
-
 def statistic(parameter: str) -> str:
     """What a moving statistic is called in a report."""
     return f"{parameter}, moved"
-
-
-def update_operations(graph: Graph, network: Network) -> tuple[str, ...]:
-    """The operations with which a training graph moves its batch norms' statistics.
-
-    Args:
-        graph: the graph.
-        network: what was read of it; its inputs, and which variables are moving statistics.
-    """
-    stored = Variables(graph)
-    moving = {v for name in moving_statistics(network) for v in network.parameters[name].variables}
-    from_inputs = _following(graph, [parse_ref(each.name)[0] for each in network.inputs])
-    found = []
-    for node in graph:
-        if node.name in from_inputs and (node.op in _ASSIGNMENTS or node.op in _BRANCHES):
-            targets = node.inputs[:1] if node.op in _ASSIGNMENTS else node.inputs
-            nodes = (graph.source(graph.nodes.get(name), _FORWARDING) for name in targets)
-            if any(_is_one(each, stored, moving) for each in nodes):
-                found.append(node.name)
-    return tuple(found)
-
-
-def _is_one(node: Node | None, stored: Variables, names: Iterable[str]) -> bool:
-    return node is not None and node.op in VARIABLES and stored.stored(node.name).name in names
-
-
-def _following(graph: Graph, names: Sequence[str]) -> set[str]:
-    """The operations that depend on some."""
-    found, waiting = set(names), list(names)
-    while waiting:
-        for reader in graph.readers.get(waiting.pop(), ()):
-            if reader.name not in found:
-                found.add(reader.name)
-                waiting.append(reader.name)
-    return found

@@ -12,7 +12,8 @@ from converters.files import open_weights
 from converters.files.graph_files import read_meta
 from converters.graphs import read_network
 from converters.proof.sides import GraphSource
-from converters.proof.training import prove_training, trains, update_operations
+from converters.proof.training import prove_training, trains
+from converters.proof.training_updates import update_operations
 from slim_resnet.compat import slim, tf
 
 pytestmark = pytest.mark.usefixtures("inline")
