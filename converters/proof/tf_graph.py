@@ -7,8 +7,9 @@ float64. Control flow and variables stay what they are.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +53,17 @@ class _Scope:
     is_function: bool = False
 
     def tensor(self, ref: str):
-        """The tensor that an input means: "NAME:1", in functions "NAME:output:0"."""
+        """The tensor that an input means: "NAME:1", in functions "NAME:output:0".
+
+        Raises:
+            ValueError: there is none: the operation has fewer outputs, or another one is fed.
+        """
+        try:
+            return self._output(ref)
+        except LookupError:
+            raise ValueError(f"it reads {ref!r}, which is not there") from None
+
+    def _output(self, ref: str):
         name, _, rest = ref.partition(":")
         outputs = self.made[name].outputs
         if not rest:
@@ -243,26 +254,32 @@ class RunnableGraph:
 
     def _made(self, scope: _Scope, node) -> _Made:
         refs = self._needed(scope, node.name)
-        inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
         controls = [scope.made[ref[1:]].operation for ref in refs if ref.startswith("^")]
-        made = self._after(controls, scope, node, inputs)
+        with self._blamed(node):
+            inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
+            with tf.control_dependencies(controls):
+                made = self._of(scope, node, inputs)
         self._dead.note(node.op, inputs, controls, made.operation, made.outputs)
         return made
 
-    def _after(self, controls: list, scope: _Scope, node, inputs: list) -> _Made:
-        """A node, to run after other operations."""
+    @contextlib.contextmanager
+    def _blamed(self, node) -> Iterator[None]:
+        """Names the operation that could not be made."""
         try:
-            with tf.control_dependencies(controls):
-                if not scope.is_function and node.name in self.plan.passed:
-                    return _made_of([_value(*inputs)])
-                if not scope.is_function and node.name in self.plan.norms:
-                    return self._operation(scope, _for_inference(node), list(map(_value, inputs)))
-                return self._operation(scope, node, inputs)
+            yield
         except (ValueError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
             reason = _first_line(error)
             raise self._error(f"its operation {node.name!r} ({node.op}): {reason}") from error
+
+    def _of(self, scope: _Scope, node, inputs: list) -> _Made:
+        """A node of its inputs, or what takes its place."""
+        if not scope.is_function and node.name in self.plan.passed:
+            return _made_of([_value(*inputs)])
+        if not scope.is_function and node.name in self.plan.norms:
+            return self._operation(scope, _for_inference(node), list(map(_value, inputs)))
+        return self._operation(scope, node, inputs)
 
     def _operation(self, scope: _Scope, node, inputs: list) -> _Made:
         if node.op in _PLACEHOLDERS:

@@ -9,11 +9,14 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from converters.files.errors import CheckpointError
 from converters.files.graphdef import Graph, parse_ref
+from converters.graphs.dropouts import Dropouts
+from converters.graphs.inference import Inference
 from converters.graphs.network import Network
 from converters.proof import ours
 from converters.proof.comparison import TOLERANCE, compare
@@ -22,7 +25,12 @@ from converters.proof.plan import Plan
 from converters.proof.reference import GraphRunner
 from converters.proof.report import Report
 from converters.proof.sides import FunctionRun, GraphSource, Values
-from converters.proof.training_updates import moving_statistics, update_operations
+from converters.proof.training_updates import (
+    debiased_statistics,
+    frozen_norms,
+    moving_statistics,
+    update_operations,
+)
 
 # Large enough that the batch has a variance where the network ends.
 IMAGE_SIZE: Size = (97, 113)
@@ -47,7 +55,7 @@ def prove_training(
     image_size: Size = IMAGE_SIZE,
     batch_size: int = BATCH_SIZE,
     seed: int = 0,
-) -> Report:
+) -> tuple[Report, tuple[str, ...]]:
     """Compares one step of the graph's training, but for gradients, with the torch module's.
 
     Args:
@@ -58,22 +66,28 @@ def prove_training(
         seed: of the images.
 
     Returns:
-        A `Report`: the values of the forward pass, then the new moving statistics, in float64.
+        A `Report`: the values of the forward pass, then the new moving statistics, in float64; and
+        notes on what could not be compared, a sentence each.
 
     Raises:
         As `converters.proof.proving.prove`.
     """
+    _check_dropouts(source)
     network = source.network
     fed = batches(network.inputs, [image_size], batch_size=batch_size, seed=seed)
     ((size, batch),) = fed.items()
+    updates = update_operations(source.graph, network)
+    frozen = frozen_norms(network, frozenset().union(*updates.values()))
+    debiased = debiased_statistics(source.graph, network)
     arrays = network.arrays(source.variables, double=True)
-    module = FunctionRun(ours.train_network, network.to_json(), arrays)
-    with _TrainingRun(source) as graph, module:
+    module = FunctionRun(ours.train_network, network.to_json(), arrays, frozen)
+    with _TrainingRun(source, tuple(updates)) as graph, module:
         module.run([batch])
         expected = graph.step(batch)
         (actual,) = module.result()
-    comparisons = compare("torch in training", size, expected, actual, "float64")
-    return Report(
+    names = [n for n in expected if n in actual and n not in map(statistic, debiased)]
+    comparisons = compare("torch in training", size, expected, actual, "float64", names=names)
+    report = Report(
         source=checkpoint,
         network=f"{len(network.layers)} layers",
         reference=f"the training of {source.name}",
@@ -81,26 +95,43 @@ def prove_training(
         tolerance=TOLERANCE["float64"],
         comparisons=tuple(comparisons),
     )
+    return report, tuple(_notes(frozen, debiased))
+
+
+def _check_dropouts(source: GraphSource) -> None:
+    """Raises CheckpointError for a dropout that trains otherwise than torch's."""
+    inputs = frozenset(parse_ref(each.name) for each in source.network.inputs)
+    dropouts = Dropouts(Inference(source.graph, inputs, training=True))
+    for layer in source.network.layers:
+        if layer.kind == "dropout" and layer.name in source.graph.nodes:
+            found = dropouts.match(parse_ref(layer.name))
+            if found is not None and found.alpha:
+                raise CheckpointError(
+                    f"{source.graph.path}: its operation {layer.name!r} is an alpha dropout, which "
+                    "the module trains as any other: no step of a training was compared"
+                )
+
+
+def _notes(frozen: Sequence[str], debiased: Sequence[str]) -> Iterator[str]:
+    if frozen:
+        yield (
+            f"{len(frozen)} batch norms keep their statistics while the graph trains: call .eval() "
+            "on them after .train()"
+        )
+    if debiased:
+        yield (
+            f"{len(debiased)} moving statistics are zero-debiased by the graph, and not by torch: "
+            "their steps were not compared"
+        )
 
 
 class _TrainingRun:
     """The graph's training in TensorFlow; a context manager."""
 
-    def __init__(self, source: GraphSource) -> None:
+    def __init__(self, source: GraphSource, updates: tuple[str, ...]) -> None:
         self._source = source
         self._fetches = {name: in_training(source.graph, name) for name in source.values}
-        self._runner = GraphRunner(source.graph.definition, self._plan())
-
-    def __enter__(self) -> _TrainingRun:
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._runner.__exit__(*exception)
-
-    def _plan(self) -> Plan:
-        source = self._source
-        updates = update_operations(source.graph, source.network)
-        return Plan(
+        plan = Plan(
             path=source.graph.path,
             fetches=tuple(dict.fromkeys(self._fetches.values())),
             inputs=source.inputs(),
@@ -108,6 +139,13 @@ class _TrainingRun:
             is_training=True,
             updates=updates,
         )
+        self._runner = GraphRunner(source.graph.definition, plan)
+
+    def __enter__(self) -> _TrainingRun:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._runner.__exit__(*exception)
 
     def step(self, batch: Mapping[str, np.ndarray]) -> Values:
         """The values of a forward pass, and by `moved` the statistics after it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from converters.files.graphdef import FORWARDING, VARIABLES, Function, Graph, Node, parse_ref
+from converters.files.graphdef import FORWARDING, VARIABLES, Function, Graph, Node, Ref, parse_ref
+from converters.graphs.averages import MovingAverages
 from converters.graphs.functions import CALLS, CHOICES
 from converters.graphs.network import Network
 from converters.graphs.variables import Variables
@@ -24,7 +25,7 @@ def moving_statistics(network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(norm.weights[role] for norm in norms for role in _MOVING))
 
 
-def update_operations(graph: Graph, network: Network) -> tuple[str, ...]:
+def update_operations(graph: Graph, network: Network) -> dict[str, frozenset[str]]:
     """The operations that assign to moving statistics what depends on the images.
 
     Operations that call functions, or choose one of two, are among them.
@@ -32,22 +33,55 @@ def update_operations(graph: Graph, network: Network) -> tuple[str, ...]:
     Args:
         graph: the graph.
         network: what was read of it; its inputs, and which variables are moving statistics.
+
+    Returns:
+        Name of an operation -> the moving statistics that it assigns to, as a checkpoint has them.
     """
     stored = Variables(graph)
     moving = {v for name in moving_statistics(network) for v in network.parameters[name].variables}
-    from_inputs = _following(graph, [parse_ref(each.name)[0] for each in network.inputs])
-    found = []
+    from_inputs = _following(graph, [parse_ref(each.name) for each in network.inputs])
+    found = {}
     for node in graph:
         if node.name in from_inputs:
             targets = (graph.nodes.get(node.inputs[i]) for i in _assigned(graph, node))
-            nodes = (graph.source(target, _FORWARDING) for target in targets)
-            if any(_is_one(each, stored, moving) for each in nodes):
-                found.append(node.name)
-    return tuple(found)
+            sources = (graph.source(target, _FORWARDING) for target in targets)
+            names = {stored.stored(v.name).name for v in sources if v and v.op in VARIABLES}
+            if names & moving:
+                found[node.name] = frozenset(names & moving)
+    return found
 
 
-def _is_one(node: Node | None, stored: Variables, names: Collection[str]) -> bool:
-    return node is not None and node.op in VARIABLES and stored.stored(node.name).name in names
+def frozen_norms(network: Network, moved: Collection[str]) -> tuple[str, ...]:
+    """The batch norms that keep their statistics while the graph trains, as in fine-tuning.
+
+    Args:
+        network: the network.
+        moved: the variables that the graph's updates assign to.
+    """
+    return tuple(
+        layer.name
+        for layer in network.layers
+        if layer.kind == "batch_norm"
+        and not any(
+            variable in moved
+            for role in _MOVING
+            for variable in network.parameters[layer.weights[role]].variables
+        )
+    )
+
+
+def debiased_statistics(graph: Graph, network: Network) -> tuple[str, ...]:
+    """The moving statistics that the graph scales by how many steps they have seen.
+
+    TensorFlow's zero-debiasing; torch has none.
+    """
+    variables = {each.variable for each in MovingAverages(graph).updates if each.debiased}
+    names = {Variables(graph).stored(name).name for name in variables}
+    return tuple(
+        name
+        for name in moving_statistics(network)
+        if not names.isdisjoint(network.parameters[name].variables)
+    )
 
 
 def _assigned(graph: Graph, node: Node, calls: int = 0) -> set[int]:
@@ -85,9 +119,11 @@ def _in_function(graph: Graph, function: Function, calls: int) -> Iterator[int]:
                 name = source.inputs[0]
 
 
-def _following(graph: Graph, names: Sequence[str]) -> set[str]:
-    """The operations that depend on some."""
-    found, waiting = set(names), list(names)
+def _following(graph: Graph, refs: Sequence[Ref]) -> set[str]:
+    """The operations that depend on some tensors."""
+    readers = [r for ref in refs for r in graph.readers.get(ref[0], ()) if ref in r.operands]
+    found = {reader.name for reader in readers}
+    waiting = list(found)
     while waiting:
         for reader in graph.readers.get(waiting.pop(), ()):
             if reader.name not in found:

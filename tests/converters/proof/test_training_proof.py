@@ -96,7 +96,7 @@ def test_every_form_of_batch_norm_trains_as_its_graph(trained, form, fed):
 
 def test_a_graph_of_an_evaluation_does_not_train(wild):
     assert not trains(wild("lrn").network)
-    assert update_operations(wild("lrn").graph, wild("lrn").network) == ()
+    assert update_operations(wild("lrn").graph, wild("lrn").network) == {}
 
 
 def test_the_updates_are_those_of_the_batch_norms(wild):
