@@ -9,7 +9,8 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,9 +22,10 @@ from converters.graphs.network import Network
 from converters.proof import ours
 from converters.proof.comparison import TOLERANCE, compare
 from converters.proof.images import Size, batches
-from converters.proof.plan import Plan
+from converters.proof.plan import GraphRunError, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.report import Report
+from converters.proof.report import MOVED, Proof, Report
+from converters.proof.rounding import by_own_rounding
 from converters.proof.sides import FunctionRun, GraphSource, Values
 from converters.proof.training_updates import (
     debiased_statistics,
@@ -46,6 +48,38 @@ def trains(network: Network) -> bool:
         for layer in network.layers
         if layer.kind in ("batch_norm", "dropout")
     )
+
+
+def with_training(
+    proof: Proof,
+    source: GraphSource,
+    *,
+    checkpoint: str,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Proof:
+    """Adds a step of the graph's training to a proof that passed, if the graph trains.
+
+    Args:
+        proof: of its inference.
+        source: the graph, its variables, and the network that was read of it.
+        checkpoint: what the user calls the checkpoint.
+        progress: called with a line for each step.
+    """
+    if not proof.passed or not trains(source.network):
+        return proof
+    progress(f"a step of the training of {source.name}")
+    size = max(c.image_size for c in proof.reports[0].comparisons)
+    try:
+        try:
+            report, notes = prove_training(source, checkpoint=checkpoint, image_size=size)
+        except GraphRunError:  # some graphs have a batch of one written into them
+            report, notes = prove_training(
+                source, checkpoint=checkpoint, image_size=size, batch_size=1
+            )
+    except CheckpointError as error:
+        told = str(error).removeprefix(f"{source.graph.path}: ")
+        return replace(proof, notes=(*proof.notes, f"its training was not run: {told}"))
+    return replace(proof, training=report, notes=(*proof.notes, *notes))
 
 
 def prove_training(
@@ -95,7 +129,13 @@ def prove_training(
         tolerance=TOLERANCE["float64"],
         comparisons=tuple(comparisons),
     )
-    return report, tuple(_notes(frozen, debiased))
+    notes = _notes(frozen, debiased)
+    if not report.passed:
+        with _TrainingRun(source, tuple(updates), "float32") as graph:
+            rounded = graph.step(batch)
+        (report,), said = by_own_rounding([report], {size: expected}, {size: rounded})
+        notes += said
+    return report, tuple(notes)
 
 
 def _check_dropouts(source: GraphSource) -> None:
@@ -112,29 +152,34 @@ def _check_dropouts(source: GraphSource) -> None:
                 )
 
 
-def _notes(frozen: Sequence[str], debiased: Sequence[str]) -> Iterator[str]:
+def _notes(frozen: Sequence[str], debiased: Sequence[str]) -> list[str]:
+    found = []
     if frozen:
-        yield (
+        found.append(
             f"{len(frozen)} batch norms keep their statistics while the graph trains: call .eval() "
             "on them after .train()"
         )
     if debiased:
-        yield (
+        found.append(
             f"{len(debiased)} moving statistics are zero-debiased by the graph, and not by torch: "
             "their steps were not compared"
         )
+    return found
 
 
 class _TrainingRun:
     """The graph's training in TensorFlow; a context manager."""
 
-    def __init__(self, source: GraphSource, updates: tuple[str, ...]) -> None:
+    def __init__(
+        self, source: GraphSource, updates: tuple[str, ...], dtype: str = "float64"
+    ) -> None:
         self._source = source
         self._fetches = {name: in_training(source.graph, name) for name in source.values}
         plan = Plan(
             path=source.graph.path,
             fetches=tuple(dict.fromkeys(self._fetches.values())),
             inputs=source.inputs(),
+            dtype=dtype,
             numbers=source.sixths(),
             is_training=True,
             updates=updates,
@@ -207,4 +252,4 @@ def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
 
 def statistic(parameter: str) -> str:
     """What a moving statistic is called in a report."""
-    return f"{parameter}, moved"
+    return f"{parameter}{MOVED}"
