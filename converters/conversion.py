@@ -54,8 +54,8 @@ class Outcome:
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """Those of the proof, in float64 first."""
-        return self.proof.reports if self.proof else ()
+        """Those of the proof, in float64 first, that of training last."""
+        return self.proof.all_reports if self.proof else ()
 
     @property
     def difference(self) -> float | None:

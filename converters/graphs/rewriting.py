@@ -124,6 +124,8 @@ class Rewriting:
                 "this graph",
                 "give the graph of an evaluation, or choose outputs before it",
             )
+        if found is not None and found.alpha:
+            self.notes[f"The alpha dropout {node.name} drops in training as others do."] = None
         self._found[ref] = found
         return found
 
