@@ -45,7 +45,7 @@ def prove_written(
     ckpt.check_sums()
     if format.runner in ARRAY_READERS:
         return _proof_of_arrays(ckpt, format, path)
-    written = Written(format.runner, path, _about(ckpt, format))
+    written = Written(format.runner, path, about(ckpt, format))
     if ckpt.graph is None:
         return prove_checkpoint(ckpt, written, model=format.model, progress=progress)
     source = graph_source(ckpt)
@@ -63,7 +63,7 @@ def prove_written(
     return with_training(proof, source, checkpoint=ckpt.path, progress=progress)
 
 
-def _about(ckpt: Recognised, format: Format) -> dict[str, object]:
+def about(ckpt: Recognised, format: Format) -> dict[str, object]:
     """What a file does not tell of itself; see `converters.proof.standalone`."""
     told: dict[str, object] = {"outputs": output_names(ckpt)}
     if ckpt.network is not None:

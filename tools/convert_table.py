@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Converts a folder of recorded cases, compares them with their records, and writes a table.
+
+  convert_table.py 'cases/nf_*' --to torch,keras,onnx --output docs/slim_nets.md
+
+A case is a checkpoint with its graph and what TensorFlow 1 computed with it; converters/batch/
+cases.py says how its folder looks. Each is converted to each target; the written file is opened by
+what it is for, is fed what was recorded, and its outputs are compared with the recorded ones.
+
+Results are kept in --work, so that what was stopped goes on. The table goes
+between the markers `<!-- table NAME -->` and `<!-- end -->` of --output where they are there; the
+name is that of the pattern. Exit code: 0 all converted and equal, 1 some not, 2 no cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+import re
+import tempfile
+
+import _cli
+
+from converters import formats
+from converters.batch.cases import CaseConverter, CaseResult, read_case
+
+Results = dict[str, CaseResult]  # by target
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pattern", help="of the cases' folders, in quotes")
+    parser.add_argument("--to", default="torch,keras,onnx", help="targets, separated by commas")
+    parser.add_argument("--output", required=True, help="the Markdown file to write, or to update")
+    parser.add_argument("--work", default="out/cases", help="where the results are kept")
+    parser.add_argument("--no-verify", action="store_true", help="compare with the records alone")
+    parser.add_argument("--bound", type=float, default=1e-4, help="of the largest difference")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse()
+    folders = sorted(path for path in glob.glob(args.pattern) if os.path.isdir(path))
+    targets = args.to.split(",")
+    unknown = set(targets) - set(formats.targets())
+    if not folders or unknown:
+        raise ValueError(f"no targets: {unknown}" if unknown else f"no cases: {args.pattern}")
+    work = pathlib.Path(args.work)
+    work.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as written,
+        CaseConverter(written, verified=not args.no_verify) as converter,
+    ):
+        found = {
+            folder: {target: remembered(folder, target, work, converter) for target in targets}
+            for folder in folders
+        }
+    write_table(args.output, args.pattern, table(found, args.pattern, args.bound))
+    results = [result for each in found.values() for result in each.values()]
+    return int(any(result.error or result.difference > args.bound for result in results))
+
+
+def remembered(folder: str, target: str, work: pathlib.Path, converter: CaseConverter):
+    """A result of before, or the one that is found now."""
+    path = work / f"{os.path.basename(folder)}.{target}.json"
+    if path.exists():
+        return CaseResult(**json.loads(path.read_text(encoding="utf-8")))
+    result = converter.convert(read_case(folder), target)
+    path.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
+    _cli.console.print(f"{path.stem}: {result.error or result.difference}", markup=False)
+    return result
+
+
+def table(found: dict[str, Results], pattern: str, bound: float) -> list[str]:
+    """The lines of the table, and below it why what is not there is not."""
+    targets = list(next(iter(found.values())))
+    columns = ["network", "parameters", "layers", "seconds", *targets, "what it is"]
+    lines = ["| " + " | ".join(columns) + " |"]
+    lines.append("| --- |" + " ---: |" * (len(columns) - 2) + " --- |")
+    refusals: list[str] = []
+    for folder, results in found.items():
+        name = os.path.basename(folder).removeprefix(os.path.basename(pattern).partition("*")[0])
+        note = read_case(folder).note.replace("|", "\\|")
+        cells = [name, *size(results), *(cell(results[t], bound) for t in targets), note]
+        lines.append("| " + " | ".join(cells) + " |")
+        refusals += [f"- {name}, {t}: {one_line(r.error)}" for t, r in results.items() if r.error]
+    return lines + (["", *refusals] if refusals else [])
+
+
+def size(results: Results) -> list[str]:
+    """Parameters, layers and seconds, of the first target that has them."""
+    told = next((r for r in results.values() if r.layers), None)
+    return [f"{told.parameters:,}", str(told.layers), f"{told.seconds:.1f}"] if told else ["-"] * 3
+
+
+def cell(result: CaseResult, bound: float) -> str:
+    if result.error:
+        return "refused"
+    mark = "**" if result.difference > bound else ""
+    return f"{mark}{result.difference:.0e}{mark}"
+
+
+def one_line(error: str) -> str:
+    """An error without the path of the file that it is about."""
+    return re.sub(r"^(\S*/)+", "", " ".join(error.split()))
+
+
+def write_table(path: str, name: str, lines: list[str]) -> None:
+    """Puts the table between its markers in a file, at the end where they are not there."""
+    file = pathlib.Path(path)
+    name = os.path.basename(name)
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    text = "\n".join([f"<!-- table {name} -->", *lines, "<!-- end -->"])
+    marked = re.compile(rf"<!-- table {re.escape(name)} -->.*?<!-- end -->", re.DOTALL)
+    if marked.search(before):
+        after = marked.sub(lambda _: text, before)
+    else:
+        after = f"{before}\n{text}\n".lstrip("\n")
+    file.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
