@@ -96,6 +96,7 @@ def tf1(recipes, photos):
     return defined["session"].run(defined["vectors"], feed)
 
 
+@pytest.mark.slow
 def test_tf1_graph(tf1, single):
     assert_same(tf1, single)
 

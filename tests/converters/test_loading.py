@@ -107,7 +107,7 @@ def test_a_damaged_graph_is_no_obstacle_to_who_says_the_convention(data, tmp_pat
 
 @pytest.mark.parametrize(
     "changes", [{"convention": "torchvision"}, {"output_stride": 8}, {"batch_norm_epsilon": 1e-3},
-                {"form": "branches"}], ids=str
+                pytest.param({"form": "branches"}, marks=pytest.mark.slow)], ids=str
 )  # fmt: skip
 def test_a_dump_of_ours_remembers_what_weights_do_not_tell(changes, narrow, save_checkpoint,
                                                            tmp_path):  # fmt: skip

@@ -89,7 +89,9 @@ def batches():
     }
 
 
-@pytest.mark.parametrize("convention", ["slim", "torchvision"])
+@pytest.mark.parametrize(
+    "convention", ["slim", pytest.param("torchvision", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("target", "suffix", "load"),
     [("torch", ".pt2", LOAD_PT2), ("onnx", ".onnx", LOAD_ONNX)],

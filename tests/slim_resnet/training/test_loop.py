@@ -116,7 +116,7 @@ def set_rates(optimizer, rates):
         group["lr"] = float(rate)
 
 
-@pytest.mark.parametrize("crash", [2, 8])
+@pytest.mark.parametrize("crash", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_after_a_crash_the_curve_is_the_same(run, whole, tmp_path, crash):
     with pytest.raises(Interrupted):
         loop.train(run(tmp_path), observer=Crash(crash))
@@ -191,7 +191,7 @@ def flip_a_bit(path):
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit])
+@pytest.mark.parametrize("damage", [truncate, pytest.param(flip_a_bit, marks=pytest.mark.slow)])
 def test_a_broken_checkpoint_is_set_aside(run, whole, tmp_path, damage):
     with pytest.raises(Interrupted):
         loop.train(run(tmp_path), observer=Crash(7))
