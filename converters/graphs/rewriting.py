@@ -55,6 +55,7 @@ class Rewriting:
         self.averages = MovingAverages(graph)
         self.notes: dict[str, None] = {}
         self._dropouts = Dropouts(Inference(graph, ends, training=True))
+        self._inference_dropouts = Dropouts(self.view)
         self._targets: dict[Ref, Ref] = {}
         self._found: dict[Ref, Dropout | None] = {}
 
@@ -78,6 +79,8 @@ class Rewriting:
         node = self.view.node(ref[0])
         dropout = self._dropout(ref)
         if dropout is not None:
+            if dropout.rate is not None:  # None: who feeds it decides
+                self._note_dropout(ref)
             return Step(node, (self.target(dropout.source),), "Dropout", dropout.rate)
         inputs = tuple(self.target(operand) for operand in node.operands)
         if node.op in _FUSED and node.flag("is_training", True):
@@ -134,6 +137,20 @@ class Rewriting:
             return self._dropouts.match(ref)
         except Malformed:  # what training runs there is none of ours
             return None
+
+    def _note_dropout(self, ref: Ref) -> None:
+        """Says that inference, as it is written, is not what the graph itself would run."""
+        if self.averages.trains:
+            return
+        try:
+            found = self._inference_dropouts.match(ref)
+        except Malformed:
+            return
+        if found is not None and found.rate:
+            self.notes[
+                "The graph drops values out whenever it runs, and has no training: what is "
+                "compared and written leaves the dropouts out."
+            ] = None
 
     def _note_statistics(self) -> None:
         """Says that results depend on the whole batch."""

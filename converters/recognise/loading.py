@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.files.graphdef import Graph
 from converters.graphs import GraphFacts, graph_facts, read_network
+from converters.graphs.layer_facts import REMEDY
 from converters.graphs.network import Network
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
+from converters.recognise.moving_statistics import NEVER_MOVED, were_never_moved
 from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
@@ -102,13 +104,20 @@ def load_checkpoint(
     if graph is None or (found and asked and not outputs and not inputs):
         if found is None:
             raise reason
-        return _by_names(file, found, weights, ignore, graph, damage)
+        return _remarked(_by_names(file, found, weights, ignore, graph, damage))
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
-        return _whole_graph(source, None, network, graph, weights, [])
-    return _by_graph(
+        return _remarked(_whole_graph(source, None, network, graph, weights, []))
+    exact = _by_graph(
         source, file, found, network, graph, weights, explicit=bool(outputs), whole=whole_graph
     )
+    return _remarked(exact)
+
+
+def _remarked(found: Recognised) -> Recognised:
+    if were_never_moved(found):
+        found.notes.append(NEVER_MOVED)
+    return found
 
 
 def _graph(file: WeightsFile, asked: bool) -> tuple[Graph | None, tuple[str, ...]]:
@@ -201,7 +210,7 @@ def _by_graph(
         facts = _facts(file, graph)
         exact = facts.apply(found.arch, scope=found.scope)
     except CheckpointError as error:
-        lacking = str(error)
+        lacking = str(error).removesuffix(f"; {REMEDY}")
     if exact is not None:
         names = {origin: name for name, origin in file.origins.items()}
         match = Match(exact, network, found.scope, names)

@@ -89,8 +89,9 @@ def test_strides_are_read_off_the_graph(narrow, tmp_path):
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
     assert [s.stride for s in found.stages] == [3, 3, 3, 3]
-    (note,) = converters.load_checkpoint(tmp_path / "model.ckpt", arch=arch).notes
+    note, untrained = converters.load_checkpoint(tmp_path / "model.ckpt", arch=arch).notes
     assert "the graph has strides [3, 3, 3, 3], but [2, 2, 2, 1] was asked for" in note
+    assert untrained.startswith("Every moving mean is 0 and every moving variance 1")
 
 
 def test_a_damaged_graph_is_no_obstacle_to_who_says_the_convention(data, tmp_path):
