@@ -29,6 +29,8 @@ CASES = {
 # updates of four nodes.
 NODES = {"resnet_v1_50_train": 54 + 53 + 49 + 16 + 4 + 4 + 5 + 53 * 8}
 
+DEEP = ("_101", "_152", "_200")  # take long, and consist of what the others consist of
+
 
 def test_there_are_records():
     assert set(CASES) < set(RECORDS)
@@ -36,10 +38,7 @@ def test_there_are_records():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow if name.endswith(("_152", "_200")) else ())
-        for name in RECORDS
-    ],
+    [pytest.param(name, marks=pytest.mark.slow if name.endswith(DEEP) else ()) for name in RECORDS],
 )
 def test_it_is_the_network_that_was_recorded(read, builder, data, name):
     record = read(name)
