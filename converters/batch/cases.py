@@ -3,7 +3,10 @@
 A case is a folder::
 
     case.json    "checkpoint": its prefix, "ref": the name of the recorded arrays' file; "inputs"
-                 and "outputs": {operation: key of its array}; "note": what it is, in a line
+                 and "outputs": {operation: key of its array}; "note": what it is, in a line;
+                 "random": where TensorFlow draws what it computes, so that nothing is to be
+                 compared: what; "bound": of the difference, where the graph computes in less
+                 than float32
     ref.npz      the arrays, images [batch, height, width, channels]
     model.ckpt.index, .data-..., .meta      or a frozen graph, a SavedModel
 """
@@ -40,6 +43,8 @@ class Case:
         inputs: name of an operation -> what was fed to it.
         outputs: name of an operation -> what it gave.
         note: what it is.
+        random: what is drawn at random in it; "": nothing.
+        bound: of the largest difference over the largest recorded value.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Case:
     inputs: Arrays
     outputs: Arrays
     note: str = ""
+    random: str = ""
+    bound: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ class CaseResult:
         seconds: of the conversion, with its proof where that was wanted.
         difference: the largest over the largest recorded value, at the worst output.
         worst: that output.
-        error: why there is no difference.
+        rounding: how far the same file is from itself in float64, where its target can tell: what
+            float32 costs in this network, TensorFlow's as well.
+        error: why there is no file.
     """
 
     parameters: int | None = None
@@ -67,6 +76,7 @@ class CaseResult:
     seconds: float | None = None
     difference: float | None = None
     worst: str = ""
+    rounding: float | None = None
     error: str = ""
 
 
@@ -84,7 +94,8 @@ def read_case(folder: str | os.PathLike) -> Case:
             for side in ("inputs", "outputs")
         )
     checkpoint = str(folder / told["checkpoint"])
-    return Case(folder.name, checkpoint, inputs, outputs, told.get("note", ""))
+    more = {name: told[name] for name in ("note", "random", "bound") if name in told}
+    return Case(folder.name, checkpoint, inputs, outputs, **more)
 
 
 class CaseConverter:
@@ -127,6 +138,11 @@ class CaseConverter:
             runner = RUNNERS[format]
             process = self._process(format, runner.process)
             (arrays,) = process.call(runner.run, path, [case.inputs], told)
+            if runner.doubles:
+                told = {**told, "dtype": "float64", "end_points": True}
+                (exact,) = process.call(runner.run, path, [case.inputs], told)
+                exact = {name: exact[name] for name in told["outputs"]}
+                result = replace(result, rounding=worst_difference(exact, arrays)["difference"])
             return replace(result, **worst_difference(case.outputs, arrays))
         except (ValueError, OSError, ImportError) as error:
             return CaseResult(error=str(error))
