@@ -102,6 +102,7 @@ def test_tf1_graph(tf1, single):
 
 
 @pytest.mark.parametrize("name", ["model", "loaded"])
+@pytest.mark.slow
 def test_keras_model(name, recipes, photos, single, tf1):
     _, defined = recipes
     found = defined[name].predict(photos, verbose=0)

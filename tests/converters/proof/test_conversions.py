@@ -162,7 +162,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=pytest.mark.slow) if fault == "onnx" else fault for fault in FAULTS],
+)
 def test_a_faulty_file_is_not_published(wild, tmp_path, monkeypatch, fault):
     name, damage = FAULTS[fault]
     right = formats.writer
