@@ -126,7 +126,7 @@ def train_network(
     from converters.graphs.network import Network
     from converters.models.network_torch import module
     from converters.models.network_torch.naming import name_parameters, original_arrays
-    from converters.proof.training import statistic
+    from converters.proof.report import statistic
     from converters.proof.training_updates import moving_statistics
 
     read = Network.from_json(network, "the network")

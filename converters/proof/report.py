@@ -200,3 +200,8 @@ def _worst_by_target(report: Report) -> dict[str, Comparison]:
 def _write_json(path: str | os.PathLike, value: dict) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def statistic(parameter: str) -> str:
+    """What a moving statistic is called in a report."""
+    return f"{parameter}{MOVED}"

@@ -24,7 +24,7 @@ from converters.proof.comparison import compare
 from converters.proof.images import Size, batches
 from converters.proof.plan import GraphRunError, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.report import MOVED, Proof, Report
+from converters.proof.report import Proof, Report, statistic
 from converters.proof.rounding import by_own_rounding
 from converters.proof.sides import FunctionRun, GraphSource, Values
 from converters.proof.training_updates import (
@@ -249,8 +249,3 @@ def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
         if all(variable in variables for variable in parameter.variables):
             found[statistic(name)] = parameter.compute(variables, True)
     return found
-
-
-def statistic(parameter: str) -> str:
-    """What a moving statistic is called in a report."""
-    return f"{parameter}{MOVED}"
