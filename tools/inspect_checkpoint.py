@@ -19,6 +19,7 @@ from converters.files import WeightsFile, open_weights
 from converters.files.metadata_keys import ARCH_KEY, MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
 from converters.recognise import assumptions
+from converters.recognise.layer_table import layer_rows, shape_text
 from slim_resnet.arch import Arch
 
 
@@ -56,7 +57,7 @@ def main() -> int:
     out.print(table("", rows(ckpt, args)))
     network = ckpt.network or (ckpt.match and ckpt.match.network)
     if args.layers and network:
-        out.print(layers(network))
+        out.print(layers(ckpt))
     for note in ckpt.notes:
         out.print(f"note: {note}", markup=False)
     return 0
@@ -125,9 +126,9 @@ def of_a_graph(ckpt: converters.Recognised) -> dict[str, str]:
     return {
         "recognised as": f"the network of {network.path}",
         **({"backbone": f"{ckpt.arch.describe()}, scope {ckpt.scope!r}"} if ckpt.arch else {}),
-        "inputs": ", ".join(f"{each.name} {shape(each.shape)}" for each in network.inputs),
+        "inputs": ", ".join(f"{each.name} {shape_text(each.shape)}" for each in network.inputs),
         "outputs": ", ".join(
-            f"{name} {shape(shape_of(network, name))}" for name in network.outputs
+            f"{name} {shape_text(shape_of(network, name))}" for name in network.outputs
         ),
         **({"others to ask for": listed(list(network.others), 8)} if network.others else {}),
         "layers": kinds_of(network),
@@ -139,22 +140,17 @@ def kinds_of(network: Network) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
-def shape(sizes: tuple[int | None, ...] | None) -> str:
-    return "" if sizes is None else f"[{', '.join('?' if s is None else str(s) for s in sizes)}]"
-
-
 def shape_of(network: Network, value: str) -> tuple[int | None, ...] | None:
     layer = network.layer(value)
     return layer.shape if layer else None
 
 
-def layers(network: Network) -> Table:
+def layers(ckpt: converters.Recognised) -> Table:
     """Every layer in order: its operation, what it computes, of what, into which shape."""
     made = _cli.table("", "operation", "kind", "reads", "shape", text=("kind", "reads", "shape"))
-    for layer in network.layers:
-        if not layer.is_shape:
-            cells = (layer.name, layer.kind, ", ".join(layer.inputs), shape(layer.shape))
-            made.add_row(*map(escape, cells))
+    for layer in layer_rows(ckpt):
+        cells = (layer.name, layer.kind, ", ".join(layer.reads), shape_text(layer.shape))
+        made.add_row(*map(escape, cells))
     return made
 
 

@@ -239,6 +239,13 @@ def _whole_graph(
     scope: str = "",
     facts: GraphFacts | None = None,
 ) -> Recognised:
+    needed = (name for each in network.parameters.values() for name in each.variables)
+    missing = next((name for name in needed if name not in file), None)
+    if missing is not None:
+        raise CheckpointError(
+            f"{graph.path}: it reads the variable {missing!r}, which {file.path} does not have: "
+            "give the checkpoint that belongs to the graph, or outputs that do not need it"
+        )
     return Recognised(
         file,
         backbone,
