@@ -78,6 +78,7 @@ class Rewriting:
         node = self.view.node(ref[0])
         dropout = self._dropout(ref)
         if dropout is not None:
+            self._note_dropout(node, dropout)
             return Step(node, (self.target(dropout.source),), "Dropout", dropout.rate)
         inputs = tuple(self.target(operand) for operand in node.operands)
         if node.op in _FUSED and node.flag("is_training", True):
@@ -133,11 +134,23 @@ class Rewriting:
         except Malformed:  # what training runs there is none of ours
             return None
 
+    def _note_dropout(self, node: Node, dropout: Dropout) -> None:
+        """Says that the graph itself drops, though it does not train and nobody can tell it."""
+        is_always = dropout.rate is not None and node.op not in (*MERGES, *CHOICES)
+        if is_always and not self.averages.trains:
+            self.notes[
+                "The graph's own dropouts are always on, so that what it computes is random: here "
+                "they do nothing at inference."
+            ] = None
+
     def _note_statistics(self) -> None:
         """Says that results depend on the whole batch."""
+        why = "it has no training whose moving averages would be meant"
+        if self.averages.trains:
+            why = "nothing in it runs the updates of its moving averages, and they never moved"
         self.notes[
             "Batch norms take the statistics of the batch that is fed, as the graph itself does: "
-            "it has no training whose moving averages would be meant."
+            f"{why}."
         ] = None
 
     def _trained(self, node: Node, inputs: tuple[Ref, ...]) -> Step:

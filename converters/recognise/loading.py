@@ -16,6 +16,7 @@ from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from converters.recognise.rules import apply_rules, read_rules
+from converters.recognise.unmoved import never_moved
 from converters.recognise.unread_variables import unread
 from slim_resnet.arch import Arch, assumptions
 from slim_resnet.arch.facts import TOLD
@@ -104,6 +105,9 @@ def load_checkpoint(
             raise reason
         return _by_names(file, found, weights, ignore, graph, damage)
     network = read_network(graph, inputs=inputs, outputs=outputs)
+    if never_moved(source, graph, network):
+        graph = graph.without_updates()
+        network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
         return _whole_graph(source, None, network, graph, weights, [])
     return _by_graph(
