@@ -18,10 +18,10 @@ from converters.formats.library_files import load_weights
 from converters.models.resume import Recipe
 from converters.proof.conversions import prove_written
 from converters.proof.report import Proof, Report
+from converters.proof.report_page import page
 from converters.recognise.layer_table import LayerRow, layer_rows
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
-from converters.report_page import page
 from slim_resnet.files import atomic_path, check_target
 
 _PAGE = ".html"  # the suffix of a report for people

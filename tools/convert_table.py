@@ -30,7 +30,7 @@ from converters import formats
 from converters.batch.cases import Case, CaseConverter, CaseResult, read_case
 
 Results = dict[str, CaseResult]  # by target
-_SIDES = 2  # that round: TensorFlow 1, and what runs the file
+_MARGIN = 10  # of what float32 costs one side: each sums in an order of its own
 
 
 def parse() -> argparse.Namespace:
@@ -42,6 +42,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="the Markdown file to write, or to update")
     parser.add_argument("--work", default="out/cases", help="where the results are kept")
     parser.add_argument("--no-verify", action="store_true", help="compare with the records alone")
+    parser.add_argument("--kept", action="store_true", help="only make the table of what is there")
     return parser.parse_args()
 
 
@@ -54,32 +55,48 @@ def main() -> int:
         raise ValueError(f"no targets: {unknown}" if unknown else f"no cases: {args.pattern}")
     work = pathlib.Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
+    if not args.kept:
+        convert_all(folders, targets, work, verified=not args.no_verify)
+    found = {folder: kept(folder, targets, work) for folder in folders}
+    write_table(args.output, args.pattern, table(found, targets, args.pattern))
+    whole = all(len(results) == len(targets) for results in found.values())
+    return int(not whole or not all(holds(read_case(f), found[f]) for f in folders))
+
+
+def convert_all(
+    folders: list[str], targets: list[str], work: pathlib.Path, *, verified: bool
+) -> None:
+    """Finds every result that is not kept yet."""
     with (
         tempfile.TemporaryDirectory() as written,
-        CaseConverter(written, verified=not args.no_verify) as converter,
+        CaseConverter(written, verified=verified) as converter,
     ):
-        found = {
-            folder: {target: remembered(folder, target, work, converter) for target in targets}
-            for folder in folders
-        }
-    write_table(args.output, args.pattern, table(found, args.pattern))
-    return int(not all(holds(read_case(folder), found[folder]) for folder in folders))
+        for folder in folders:
+            for target in targets:
+                path = result_path(folder, target, work)
+                if path.exists():
+                    continue
+                result = converter.convert(read_case(folder), target)
+                path.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
+                said = result.error or f"{result.difference:.1e}"
+                _cli.console.print(f"{path.stem}: {said}", markup=False, soft_wrap=True)
 
 
-def remembered(folder: str, target: str, work: pathlib.Path, converter: CaseConverter):
-    """A result of before, or the one that is found now."""
-    path = work / f"{os.path.basename(folder)}.{target}.json"
-    if path.exists():
-        return CaseResult(**json.loads(path.read_text(encoding="utf-8")))
-    result = converter.convert(read_case(folder), target)
-    path.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
-    _cli.console.print(f"{path.stem}: {result.error or result.difference}", markup=False)
-    return result
+def result_path(folder: str, target: str, work: pathlib.Path) -> pathlib.Path:
+    return work / f"{os.path.basename(folder)}.{target}.json"
 
 
-def table(found: dict[str, Results], pattern: str) -> list[str]:
+def kept(folder: str, targets: list[str], work: pathlib.Path) -> Results:
+    paths = {target: result_path(folder, target, work) for target in targets}
+    return {
+        target: CaseResult(**json.loads(path.read_text(encoding="utf-8")))
+        for target, path in paths.items()
+        if path.exists()
+    }
+
+
+def table(found: dict[str, Results], targets: list[str], pattern: str) -> list[str]:
     """The lines of the table, and below it what has to be said of single rows."""
-    targets = list(next(iter(found.values())))
     columns = ["network", "parameters", "layers", "seconds", *targets, "what it is"]
     lines = ["| " + " | ".join(columns) + " |"]
     lines.append("| --- |" + " ---: |" * (len(columns) - 2) + " --- |")
@@ -97,13 +114,13 @@ def remarked(case: Case, results: Results) -> Iterator[str]:
     """Why a case is not there, or differs by more than others."""
     if case.random:
         yield f": not compared, as TensorFlow draws {case.random}"
-    elif rounding(results) > case.bound / _SIDES:
+    elif rounding(results) > case.bound / _MARGIN:
         yield f": float32 alone moves its outputs by {rounding(results):.0e}, from float64's"
     if case.bound > Case.bound:
         yield f": it computes in less than float32; the bound is {case.bound:.0e}"
-    for target, result in results.items():
-        if result.error:
-            yield f", {target}: {one_line(result.error)}"
+    for error in dict.fromkeys(r.error for r in results.values() if r.error):
+        targets = [target for target, result in results.items() if result.error == error]
+        yield f", {', '.join(targets)}: {one_line(error)}"
 
 
 def holds(case: Case, results: Results) -> bool:
@@ -112,11 +129,11 @@ def holds(case: Case, results: Results) -> bool:
 
 
 def within(case: Case, results: Results, result: CaseResult) -> bool:
-    return result.difference <= max(case.bound, _SIDES * rounding(results))
+    return result.difference <= max(case.bound, _MARGIN * rounding(results))
 
 
 def rounding(results: Results) -> float:
-    return max(result.rounding or 0.0 for result in results.values())
+    return max((result.rounding or 0.0 for result in results.values()), default=0.0)
 
 
 def size(results: Results) -> list[str]:
@@ -126,7 +143,9 @@ def size(results: Results) -> list[str]:
 
 
 def cell(case: Case, results: Results, target: str) -> str:
-    result = results[target]
+    result = results.get(target)
+    if result is None:
+        return "-"
     if result.error:
         return "refused"
     if case.random:

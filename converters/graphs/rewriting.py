@@ -148,15 +148,18 @@ class Rewriting:
             return
         if found is not None and found.rate:
             self.notes[
-                "The graph drops values out whenever it runs, and has no training: what is "
-                "compared and written leaves the dropouts out."
+                "The graph's own dropouts are always on, so that what it computes is random: here "
+                "they do nothing at inference."
             ] = None
 
     def _note_statistics(self) -> None:
         """Says that results depend on the whole batch."""
+        why = "it has no training whose moving averages would be meant"
+        if self.averages.trains:
+            why = "nothing in it runs the updates of its moving averages, and they never moved"
         self.notes[
             "Batch norms take the statistics of the batch that is fed, as the graph itself does: "
-            "it has no training whose moving averages would be meant."
+            f"{why}."
         ] = None
 
     def _trained(self, node: Node, inputs: tuple[Ref, ...]) -> Step:

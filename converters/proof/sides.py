@@ -123,10 +123,11 @@ class GraphSource:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values of the network that are operations of the graph."""
+        """The values of the network that are operations of the graph: tensors, no handles."""
         names = [layer.name for layer in self.network.layers if not layer.is_shape]
         names = dict.fromkeys([*names, *self.network.outputs])
-        return tuple(name for name in names if parse_ref(name)[0] in self.graph.nodes)
+        nodes = ((name, self.graph.nodes.get(parse_ref(name)[0])) for name in names)
+        return tuple(name for name, node in nodes if node is not None and node.op != "VarHandleOp")
 
     def substitutions(self) -> Substitutions:
         """What inference reads instead of what the graph's training computes."""

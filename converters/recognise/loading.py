@@ -13,11 +13,11 @@ from converters.graphs.layer_facts import REMEDY
 from converters.graphs.network import Network
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
-from converters.recognise.moving_statistics import NEVER_MOVED, were_never_moved
 from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from converters.recognise.rules import apply_rules, read_rules
+from converters.recognise.unmoved import NEVER_MOVED, never_moved, were_never_moved
 from converters.recognise.unread_variables import unread
 from slim_resnet.arch import Arch, assumptions
 from slim_resnet.arch.facts import TOLD
@@ -106,6 +106,9 @@ def load_checkpoint(
             raise reason
         return _remarked(_by_names(file, found, weights, ignore, graph, damage))
     network = read_network(graph, inputs=inputs, outputs=outputs)
+    if never_moved(source, graph, network):
+        graph = graph.without_updates()
+        network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
         return _remarked(_whole_graph(source, None, network, graph, weights, []))
     exact = _by_graph(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -185,6 +186,13 @@ class Recognised(Mapping[str, np.ndarray]):
             origins.get(name, name): self._source[origins.get(average, average)]
             for name, average in stored.items()
         }
+
+    def graph_variables(self) -> Mapping[str, np.ndarray]:
+        """`graph_arrays`, and the file's other variables, read when asked for.
+
+        A graph may read what its network does not need: a batch norm hands its averages on.
+        """
+        return ChainMap(self.graph_arrays(), self._source)
 
     def stored(self) -> dict[str, np.ndarray]:
         """The variables of `arch` by their names below its scope; errors as `model_arrays`."""

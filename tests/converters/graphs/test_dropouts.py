@@ -11,8 +11,8 @@ pytest.importorskip("tensorflow")
 
 RATE = 0.4
 ALWAYS = (
-    "The graph drops values out whenever it runs, and has no training: what is compared and "
-    "written leaves the dropouts out."
+    "The graph's own dropouts are always on, so that what it computes is random: here they do "
+    "nothing at inference."
 )
 
 
@@ -140,3 +140,19 @@ def test_random_numbers_that_are_no_noise_are_refused(build):
     built = build(net(lambda tf, x: x + tf.random_uniform(tf.shape(x))))
     with pytest.raises(CheckpointError, match=r"RandomUniform.*choose outputs before it"):
         built.read("out")
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_dropout_that_is_always_on_is_said(build, trains):
+    """Some generators drop at inference, too; what a training drops is nothing to speak of."""
+
+    def make(tf):
+        x = tf.placeholder(tf.float32, [None, None, None, 3], "image")
+        kernel = tf.get_variable("weights", [1, 1, 3, 4])
+        x = tf.nn.conv2d(x, kernel, strides=[1, 1, 1, 1], padding="SAME", name="conv")
+        x = tf.identity(comparison(tf, x), "out")
+        if trains:
+            tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(x))
+
+    network = build(make).read("out")
+    assert any("dropouts are always on" in note for note in network.notes) != trains

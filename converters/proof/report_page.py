@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from converters.proof.parity_plot import parity_plot
+from converters.proof.plots import parity_plot
 from converters.proof.report import Proof
 from converters.recognise.layer_table import LayerRow, shape_text
 from slim_resnet.html_page import document, listing, row, section, table
