@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from html import escape
 
 from slim_resnet.files import atomic_path
-from slim_resnet.regression.network_check import Checked, bound
+from slim_resnet.regression.measured import Measured
+from slim_resnet.regression.network_check import Checked, bound, exceeds
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2430; max-width: 72rem; margin: 2rem auto;
@@ -83,17 +84,17 @@ def _differences(checked: Checked) -> Iterable[str]:
 def _end_points(checked: Checked) -> Iterable[str]:
     """Every end point in the order of the record, with its error in each case."""
     cases = list(dict.fromkeys(m.case for m in checked.measured))
-    limits = {case: bound(checked.record, case) for case in cases}
-    errors: dict[str, dict[str, float]] = {}
+    limits = {case: bound(checked.record, case.partition("|")[0]) for case in cases}
+    found: dict[str, dict[str, Measured]] = {}
     for m in checked.measured:
-        errors.setdefault(m.end_point, {})[m.case] = m.error
+        found.setdefault(m.end_point, {})[m.case] = m
     rows = [
         _row(
-            [name, *(f"{by_case[case]:.1e}" for case in cases)],
-            any(limits[c] is not None and not by_case[c] <= limits[c] for c in cases),
+            [name, *(f"{by_case[case].error:.1e}" for case in cases)],
+            any(exceeds(checked.record, by_case[case]) for case in cases),
             numbers=True,
         )
-        for name, by_case in errors.items()
+        for name, by_case in found.items()
     ]
     heads = [f"{c} ({'no bound' if limits[c] is None else f'<= {limits[c]:.0e}'})" for c in cases]
     title = "Every end point: largest difference over largest value"
