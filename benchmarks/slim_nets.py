@@ -125,6 +125,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", default="out/slim_nets", metavar="FOLDER")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS), metavar="NAME")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument(
+        "--dtypes", nargs="+", choices=("float32", "float64"), default=("float32", "float64"),
+        help="of the numbers; the graph that is compared is always the float32 one",
+    )  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="only print what is there")
     args = parser.parse_args()
     if not args.markdown and not (args.slim and args.tf1):
@@ -135,7 +139,8 @@ def parse() -> argparse.Namespace:
 def compare(name: str, mode: str, args: argparse.Namespace, folder: pathlib.Path) -> dict:
     """Records a network and rebuilds it."""
     record = folder / f"{name}.{mode}.npz"
-    done = run([args.tf1, TOOLS / "record_legacy.py", *options(NETS[name], mode),
+    dtypes = [word for dtype in args.dtypes for word in ("--dtype", dtype)]
+    done = run([args.tf1, TOOLS / "record_legacy.py", *options(NETS[name], mode), *dtypes,
                 "--output", record], args.slim)  # fmt: skip
     if done.returncode:
         return {"failed": True, "says": f"not recorded: {done.stderr.splitlines()[-1]}"}
