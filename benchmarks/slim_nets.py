@@ -148,12 +148,12 @@ def compare(name: str, mode: str, args: argparse.Namespace, folder: pathlib.Path
     done = run([sys.executable, TOOLS / "check_legacy.py", record, "--builder",
                 NETS[name].builder, "--html", page], args.slim)  # fmt: skip
     record.unlink()
-    if done.returncode > 1:
+    said = [line for line in done.stdout.splitlines() if "difference: " in line]
+    if not said:
         return {"failed": True, "says": f"not rebuilt: {done.stderr.splitlines()[-1]}"}
     aspects = {n: [verdict, int(count)] for n, verdict, count in _SUMMARY.findall(done.stdout)}
-    last = [line for line in done.stdout.splitlines() if "difference: " in line][-1]
     worst = dict(_WORST.findall(done.stdout))
-    return {"failed": False, "says": last, "aspects": aspects, "worst": worst}
+    return {"failed": False, "says": said[-1], "aspects": aspects, "worst": worst}
 
 
 def options(net: Net, mode: str) -> list[str]:

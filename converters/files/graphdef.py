@@ -194,6 +194,7 @@ class Graph:
         path: the file it came from, for errors.
         data: the serialized GraphDef; constants stay views of it.
         meta: what the MetaGraphDef around it says of it.
+        averages_move: whether its training, if it has one, ran the updates of moving averages.
 
     Attributes:
         definition: the serialized GraphDef, as TensorFlow takes it.
@@ -202,8 +203,16 @@ class Graph:
         Malformed: it is no such message, or two nodes have one name.
     """
 
-    def __init__(self, path: str, data: Buffer, meta: MetaGraph | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        data: Buffer,
+        meta: MetaGraph | None = None,
+        *,
+        averages_move: bool = True,
+    ) -> None:
         self.path = path
+        self.averages_move = averages_move
         self.meta = meta or MetaGraph(Message(b""))
         self.definition = data
         definition = Message(data)
@@ -216,6 +225,10 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
+
+    def without_updates(self) -> Graph:
+        """The same graph, of a training that never ran the updates of its moving averages."""
+        return Graph(self.path, self.definition, self.meta, averages_move=False)
 
     @cached_property
     def functions(self) -> Mapping[str, Function]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+
 from converters.formats.file_metadata import metadata
 from converters.formats.format import Format, Options, Place
 from converters.formats.safetensors_file import write_safetensors
@@ -12,8 +15,10 @@ from converters.models.targets import to_torch, torch_views
 from converters.recognise.recognised import Recognised
 from slim_resnet.frameworks import require
 
-# Sizes of an example, where a network takes any: batch, height, width.
-_EXAMPLE = (2, 65, 97)
+# Sizes of an example, where a network takes any: of a batch, and (height, width), each in turn:
+# some networks leave nothing of a small image, some need multiples.
+_BATCH = 2
+_SIZES = ((65, 97), (128, 192), (320, 352))
 
 
 def write_state(ckpt: Recognised, path: str, options: Options) -> None:
@@ -47,10 +52,7 @@ def exported(ckpt: Recognised):
     from torch.fx.experimental import _config
 
     inputs = channels_first_shapes(ckpt)
-    examples = {
-        name: torch.zeros([size or _example(axis) for axis, size in shape.items()])
-        for name, shape in inputs.items()
-    }
+    net = to_torch(ckpt)
     dynamic = {
         name: {i: torch.export.Dim.DYNAMIC for i, size in enumerate(shape.values()) if size is None}
         for name, shape in inputs.items()
@@ -58,7 +60,7 @@ def exported(ckpt: Recognised):
     # Otherwise the program refuses sizes at which a feature map, or the batch, has size 1.
     with _config.patch(backed_size_oblivious=True):
         program = torch.export.export(
-            to_torch(ckpt), (_argument(examples),), dynamic_shapes=(_argument(dynamic),)
+            net, (_example(net, inputs),), dynamic_shapes=(_argument(dynamic),)
         )
     for node in program.graph.nodes:  # they hold paths of the machine that converts
         node.meta.pop("stack_trace", None)
@@ -80,9 +82,20 @@ def _axes(given: Input) -> dict[str, int | None]:
     return {"batch": batch, "channels": channels, "height": height, "width": width}
 
 
-def _example(axis: str) -> int:
-    batch, height, width = _EXAMPLE
-    return {"batch": batch, "height": height, "width": width}.get(axis, height)
+def _example(net, inputs: Mapping[str, Mapping[str, int | None]]):
+    """An input of the first of the sizes that the network takes."""
+    torch = require("torch")
+    for height, width in _SIZES:
+        sizes = {"batch": _BATCH, "height": height, "width": width}
+        shapes = {
+            name: [size or sizes.get(axis, height) for axis, size in axes.items()]
+            for name, axes in inputs.items()
+        }
+        example = _argument({name: torch.zeros(shape) for name, shape in shapes.items()})
+        with contextlib.suppress(RuntimeError), torch.inference_mode():  # the export says it again
+            net(example)
+            break
+    return example
 
 
 def _argument(values: dict) -> object:

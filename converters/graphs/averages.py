@@ -32,6 +32,7 @@ _OF_SIZES = frozenset(
     ("Cast", "RealDiv", "Div", "Sub", "Add", "AddV2", "Maximum", "Prod", "StridedSlice", "Mul")
 )
 _TRAINS = re.compile(r"(Resource)?(Sparse)?Apply.*|.*Grad(V\d)?|.*BackpropFilter(V\d)?")
+_READS = frozenset(("ReadVariableOp", "Identity"))  # of what was assigned, and nothing else
 _MAX_CHAIN = 32
 _DIGITS = 12  # of a decay: 1 - 0.1 is 0.9
 
@@ -63,6 +64,11 @@ class MovingAverages:
     def trains(self) -> bool:
         """Whether the graph trains at all: one that does not is to be taken as it is."""
         return any(_TRAINS.fullmatch(node.op) for node in self._training.graph)
+
+    @property
+    def followed(self) -> bool:
+        """Whether moving averages are meant where the graph takes a batch's statistics."""
+        return self.trains and self._training.graph.averages_move
 
     @cached_property
     def updates(self) -> tuple[Update, ...]:
@@ -111,7 +117,7 @@ class MovingAverages:
         Raises:
             Malformed: there are several.
         """
-        if not self.trains or not self._averages:
+        if not self.followed or not self._averages:
             return None
         found = self._averages.get(self.statistic(ref), {})
         if len(found) > 1:
@@ -121,6 +127,23 @@ class MovingAverages:
                 "give the graph of an evaluation, or a frozen one",
             )
         return next(iter(found), None)
+
+    @cached_property
+    def idle(self) -> frozenset[str]:
+        """The averages whose updates no operation waits for: a training has to ask for them."""
+        operations: dict[str, list[str]] = {}
+        for node in self._training.graph:
+            if node.op in _ASSIGNMENTS:
+                with contextlib.suppress(Malformed):
+                    for update in self._update(node):
+                        operations.setdefault(update.variable, []).append(node.name)
+        awaited = {
+            name
+            for node in self._training.graph
+            if node.op not in _READS
+            for name in (*node.inputs, *node.controls)
+        }
+        return frozenset(v for v, names in operations.items() if awaited.isdisjoint(names))
 
     def decay(self, variable: str) -> float | None:
         """The decay of a moving average; None if nothing moves it, or by a computed rate."""

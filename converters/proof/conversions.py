@@ -14,6 +14,7 @@ from converters.models.slim_model import output_names
 from converters.proof.comparison import Comparison
 from converters.proof.report import Proof, Report
 from converters.proof.subjects import Written, graph_source, prove_checkpoint, prove_network
+from converters.proof.training import with_training
 from converters.proof.written import ARRAY_READERS, differing_arrays
 from converters.recognise.recognised import Recognised
 
@@ -44,20 +45,25 @@ def prove_written(
     ckpt.check_sums()
     if format.runner in ARRAY_READERS:
         return _proof_of_arrays(ckpt, format, path)
-    written = Written(format.runner, path, _about(ckpt, format))
-    if ckpt.network is None:
+    written = Written(format.runner, path, about(ckpt, format))
+    if ckpt.graph is None:
         return prove_checkpoint(ckpt, written, model=format.model, progress=progress)
-    return prove_network(
-        ckpt.graph,
-        graph_source(ckpt).variables,
-        ckpt.network,
-        written,
-        source=ckpt.path,
-        progress=progress,
-    )
+    source = graph_source(ckpt)
+    if ckpt.network is None:
+        proof = prove_checkpoint(ckpt, written, model=format.model, progress=progress)
+    else:
+        proof = prove_network(
+            ckpt.graph,
+            source.variables,
+            ckpt.network,
+            written,
+            source=ckpt.path,
+            progress=progress,
+        )
+    return with_training(proof, source, checkpoint=ckpt.path, progress=progress)
 
 
-def _about(ckpt: Recognised, format: Format) -> dict[str, object]:
+def about(ckpt: Recognised, format: Format) -> dict[str, object]:
     """What a file does not tell of itself; see `converters.proof.standalone`."""
     told: dict[str, object] = {"outputs": output_names(ckpt)}
     if ckpt.network is not None:

@@ -10,10 +10,10 @@ import numpy as np
 
 from converters.files.graphdef import Graph, parse_ref
 from converters.graphs.network import Layer, Network
-from converters.proof.comparison import TOLERANCE
 from converters.proof.plan import Fed, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.substitutions import Substitutions, substitutions
+from converters.proof.substituting import Substitutions, substitutions
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.processes import Process
 
 Arrays = Mapping[str, np.ndarray]
@@ -123,10 +123,11 @@ class GraphSource:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values of the network that are operations of the graph."""
+        """The values of the network that are operations of the graph: tensors, no handles."""
         names = [layer.name for layer in self.network.layers if not layer.is_shape]
         names = dict.fromkeys([*names, *self.network.outputs])
-        return tuple(name for name in names if parse_ref(name)[0] in self.graph.nodes)
+        nodes = ((name, self.graph.nodes.get(parse_ref(name)[0])) for name in names)
+        return tuple(name for name, node in nodes if node is not None and node.op != "VarHandleOp")
 
     def substitutions(self) -> Substitutions:
         """What inference reads instead of what the graph's training computes."""
@@ -243,5 +244,5 @@ def _rough(layers: Sequence[Layer], in_float32: Sequence[str]) -> dict[str, floa
     for layer in layers:
         is_one = operations.intersection((layer.name, *layer.operations))
         if is_one or any(parse_ref(name)[0] in found for name in layer.inputs):
-            found[layer.name] = TOLERANCE["float32"]
+            found[layer.name] = PARITY["float32"]
     return found

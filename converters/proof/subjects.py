@@ -151,6 +151,7 @@ def prove_checkpoint(
         inputs=inputs,
         outputs=(end,),
         assumptions=ckpt.assumed,
+        graph_unused=ckpt.graph_unused,
         not_run=not_run,
     )
     sides = []
@@ -165,7 +166,7 @@ def graph_source(ckpt: Recognised) -> GraphSource:
     """The graph of a checkpoint as the reference; what is compared is all that leads to its end."""
     network = ckpt.network if ckpt.network is not None else _up_to_its_end(ckpt)
     name = os.path.basename(ckpt.graph.path)
-    return GraphSource(name, ckpt.graph, ckpt.graph_arrays(), network)
+    return GraphSource(name, ckpt.graph, ckpt.graph_variables(), network)
 
 
 def _up_to_its_end(ckpt: Recognised) -> Network:

@@ -47,6 +47,14 @@ class Runner:
         """The first module that is needed and not installed."""
         return next((name for name in self.needs if not importlib.util.find_spec(name)), None)
 
+    def process(self, threads: int | None = None) -> Process:
+        """A process that can `run` its files; threads of its framework, None: as cores there are.
+
+        Where it `is_standalone`, that process cannot import this project.
+        """
+        without = _PROJECT if self.is_standalone else ()
+        return Process(threads=threads, environment=_CPU, without=without, quiet=True)
+
 
 # Formats by what is written, with the suffix where a target has several.
 RUNNERS: dict[str, Runner] = {
@@ -93,8 +101,7 @@ class WrittenFile:
         self._runner = RUNNERS[format]
         self._path = path
         self._about = dict(about)
-        without = _PROJECT if self._runner.is_standalone else ()
-        self._process = Process(threads=threads, environment=_CPU, without=without, quiet=True)
+        self._process = self._runner.process(threads)
 
     def __enter__(self) -> WrittenFile:
         return self

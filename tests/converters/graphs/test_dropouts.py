@@ -10,6 +10,10 @@ from converters.files import CheckpointError
 pytest.importorskip("tensorflow")
 
 RATE = 0.4
+ALWAYS = (
+    "The graph's own dropouts are always on, so that what it computes is random: here they do "
+    "nothing at inference."
+)
 
 
 def uniform(tf, x):
@@ -66,6 +70,7 @@ def test_a_dropout_knows_its_rate_and_does_nothing(build, form):
     network = built.read("out")
     assert kinds(network) == ["relu", "dropout", "relu"]
     assert only(network, "dropout").options["rate"] == pytest.approx(RATE, abs=1e-6)
+    assert ALWAYS in network.notes
     assert built.error(network, {"out": built.computed["before"]}) < 1e-6
 
 
@@ -82,6 +87,7 @@ def test_a_rate_that_is_fed_is_not_known(build, form):
     built = build(net(form))
     network = built.read("out")
     assert only(network, "dropout").options["rate"] is None
+    assert ALWAYS not in network.notes
     assert [each.name for each in network.inputs] == ["image"]
 
 
@@ -102,6 +108,7 @@ def test_a_dropout_in_a_cond_keeps_the_rate_of_training(build, form):
     network = built.read("out")
     assert kinds(network) == ["relu", "dropout", "relu"]
     assert only(network, "dropout").options["rate"] == pytest.approx(RATE, abs=1e-6)
+    assert ALWAYS not in network.notes
     assert built.error(network, {"out": built.computed["before"]}) < 1e-6
 
 
@@ -133,3 +140,19 @@ def test_random_numbers_that_are_no_noise_are_refused(build):
     built = build(net(lambda tf, x: x + tf.random_uniform(tf.shape(x))))
     with pytest.raises(CheckpointError, match=r"RandomUniform.*choose outputs before it"):
         built.read("out")
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_dropout_that_is_always_on_is_said(build, trains):
+    """Some generators drop at inference, too; what a training drops is nothing to speak of."""
+
+    def make(tf):
+        x = tf.placeholder(tf.float32, [None, None, None, 3], "image")
+        kernel = tf.get_variable("weights", [1, 1, 3, 4])
+        x = tf.nn.conv2d(x, kernel, strides=[1, 1, 1, 1], padding="SAME", name="conv")
+        x = tf.identity(comparison(tf, x), "out")
+        if trains:
+            tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(x))
+
+    network = build(make).read("out")
+    assert any("dropouts are always on" in note for note in network.notes) != trains
