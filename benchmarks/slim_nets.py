@@ -125,6 +125,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", default="out/slim_nets", metavar="FOLDER")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS), metavar="NAME")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument(
+        "--dtypes", nargs="+", choices=("float32", "float64"), default=("float32", "float64"),
+        help="of the numbers; the graph that is compared is always the float32 one",
+    )  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="only print what is there")
     args = parser.parse_args()
     if not args.markdown and not (args.slim and args.tf1):
@@ -135,7 +139,8 @@ def parse() -> argparse.Namespace:
 def compare(name: str, mode: str, args: argparse.Namespace, folder: pathlib.Path) -> dict:
     """Records a network and rebuilds it."""
     record = folder / f"{name}.{mode}.npz"
-    done = run([args.tf1, TOOLS / "record_legacy.py", *options(NETS[name], mode),
+    dtypes = [word for dtype in args.dtypes for word in ("--dtype", dtype)]
+    done = run([args.tf1, TOOLS / "record_legacy.py", *options(NETS[name], mode), *dtypes,
                 "--output", record], args.slim)  # fmt: skip
     if done.returncode:
         return {"failed": True, "says": f"not recorded: {done.stderr.splitlines()[-1]}"}
@@ -143,12 +148,12 @@ def compare(name: str, mode: str, args: argparse.Namespace, folder: pathlib.Path
     done = run([sys.executable, TOOLS / "check_legacy.py", record, "--builder",
                 NETS[name].builder, "--html", page], args.slim)  # fmt: skip
     record.unlink()
-    if done.returncode > 1:
+    said = [line for line in done.stdout.splitlines() if "difference: " in line]
+    if not said:
         return {"failed": True, "says": f"not rebuilt: {done.stderr.splitlines()[-1]}"}
     aspects = {n: [verdict, int(count)] for n, verdict, count in _SUMMARY.findall(done.stdout)}
-    last = [line for line in done.stdout.splitlines() if "difference: " in line][-1]
     worst = dict(_WORST.findall(done.stdout))
-    return {"failed": False, "says": last, "aspects": aspects, "worst": worst}
+    return {"failed": False, "says": said[-1], "aspects": aspects, "worst": worst}
 
 
 def options(net: Net, mode: str) -> list[str]:

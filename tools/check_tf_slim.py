@@ -4,7 +4,7 @@
   check_tf_slim.py                                  all of them, on the CPU: a few minutes
   check_tf_slim.py learning_test.py nets/vgg_test.py
 
-A test that fails only because its own code predates NumPy 2 runs again with that line mended and
+A test that fails only because its own code predates this NumPy runs again with that line mended and
 counts as mended. Exit code: 0 as expected, 1 not, 2 bad input.
 """
 
@@ -66,7 +66,9 @@ def tables(report):
     ]
     yield "Expected to fail", ("test", "why"), failures
     mends = [
-        (m.file, show(m.old), show(m.new), m.reason) for m in suite_data.MENDS if m.file in ran
+        (m.file, show(m.old), show(m.new), m.reason)
+        for file in sorted(ran)
+        for m in suite.mends(file)
     ]
     yield "Mended lines of tests", ("file", "as installed", "in the copy", "why"), mends
 

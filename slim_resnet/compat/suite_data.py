@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 
 class Mend(NamedTuple):
-    """In test file `file`, `old` (`times` in all) reads `new` in the copy that is run."""
+    """In test file `file`, `old` (`times` in all) reads `new` in the copy that is run.
+
+    `numpy` is the first version of NumPy that needs it; (0, 0): all do.
+    """
 
     file: str
     old: str
     new: str
     reason: str
     times: int = 1
+    numpy: tuple[int, int] = (0, 0)
 
 
 class Size(NamedTuple):
@@ -28,7 +32,7 @@ _GONE = "gone from NumPy"
 
 def _scalar_label(file: str) -> Mend:
     old, new = "int(2 * self._labels[i] +", "int(2 * self._labels[i].item() +"
-    return Mend(file, old, new, _SCALAR, times=2)
+    return Mend(file, old, new, _SCALAR, times=2, numpy=(2, 4))
 
 
 # Each for the test's own code: none touches what is tested or weakens an assertion.
@@ -41,6 +45,7 @@ MENDS = (
         "image.tostring()",
         "image.tobytes()",
         f"ndarray.tostring is {_GONE}",
+        numpy=(2, 3),
     ),
     Mend(
         "evaluation_test.py",
@@ -54,20 +59,35 @@ MENDS = (
         "DumpingDebugHook(dumping_root)",
         "TensorFlow's debug hook, which the test only passes along, lost this argument",
     ),
-    Mend("layers/sparse_ops_test.py", "np.object)", "object)", f"np.object is {_GONE}", times=2),
+    Mend(
+        "layers/sparse_ops_test.py",
+        "np.object)",
+        "object)",
+        f"np.object is {_GONE}",
+        times=2,
+        numpy=(1, 24),
+    ),
     Mend(
         "losses/metric_learning_test.py",
         ".astype(np.float)",
         ".astype(float)",
         f"np.float is {_GONE}",
+        numpy=(1, 24),
     ),
     Mend(
         "metrics/classification_test.py",
         "assertAlmostEqual(2 * 0.5 * 1 / (1 + 0.5), f1.eval())",
         "assertAlmostEqual(2 * 0.5 * 1 / (1 + 0.5), float(f1.eval()))",
         "NumPy 2 rounds the difference to float32; the value, 0.66666663, is TensorFlow 1.15's",
+        numpy=(2, 0),
     ),
-    Mend("metrics/metric_ops_large_test.py", "np.product(", "np.prod(", f"np.product is {_GONE}"),
+    Mend(
+        "metrics/metric_ops_large_test.py",
+        "np.product(",
+        "np.prod(",
+        f"np.product is {_GONE}",
+        numpy=(2, 0),
+    ),
     Mend(
         "ops/variables_test.py",
         "def testVariableWithReplicaDeviceSetter(self):\n    with self.cached_session():",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from slim_resnet.files import atomic_path
 from slim_resnet.html_page import document, row, table
-from slim_resnet.regression.network_check import Checked, bound
+from slim_resnet.regression.measured import Measured
+from slim_resnet.regression.network_check import Checked, bound, exceeds
 
 # What differs first is the cause of much that follows.
 _SHOWN = 100
@@ -58,17 +59,17 @@ def _differences(checked: Checked) -> Iterator[str]:
 def _end_points(checked: Checked) -> str:
     """Every end point in the order of the record, with its error in each case."""
     cases = list(dict.fromkeys(m.case for m in checked.measured))
-    limits = {case: bound(checked.record, case) for case in cases}
-    errors: dict[str, dict[str, float]] = {}
+    limits = {case: bound(checked.record, case.partition("|")[0]) for case in cases}
+    found: dict[str, dict[str, Measured]] = {}
     for m in checked.measured:
-        errors.setdefault(m.end_point, {})[m.case] = m.error
+        found.setdefault(m.end_point, {})[m.case] = m
     rows = (
         row(
-            [name, *(f"{by_case[case]:.1e}" for case in cases)],
-            differs=any(limits[c] is not None and not by_case[c] <= limits[c] for c in cases),
+            [name, *(f"{by_case[case].error:.1e}" for case in cases)],
+            differs=any(exceeds(checked.record, by_case[case]) for case in cases),
             numbers=range(1, len(cases) + 1),
         )
-        for name, by_case in errors.items()
+        for name, by_case in found.items()
     )
     heads = [f"{c} ({'no bound' if limits[c] is None else f'<= {limits[c]:.0e}'})" for c in cases]
     return table(

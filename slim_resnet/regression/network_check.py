@@ -68,30 +68,33 @@ def check(
     return Checked(record, tuple(aspects), tuple(measured))
 
 
-def bound(record: Record, case: str) -> float | None:
-    """The largest error that an end point may have in `case`; None: errors are only reported.
+def bound(record: Record, dtype: str) -> float | None:
+    """The largest error of an end point computed in `dtype`; None: errors are only reported.
 
     A training graph in float32 has no bound: the statistics of a few pixels magnify rounding.
     """
-    dtype = case.partition("|")[0]
     return None if record.info["training"] and dtype == "float32" else PARITY[dtype]
 
 
 def _numbers(
     record: Record, net: Net, names: Mapping, cases: list[str], checkpoint: Mapping | None
 ) -> tuple[Aspect, list[Measured]]:
-    name = f"numbers {net.images.dtype.name}"
+    dtype = net.images.dtype.name
+    name = f"numbers {dtype}"
     try:
         found = measure(record, net, names, cases, checkpoint)
     except NotComparable as error:
         return Aspect(name, "", (str(error),)), []
     worst = max(found, key=lambda m: m.error)
-    limit = bound(record, cases[0])
+    limit = bound(record, dtype)
     detail = (
         f"{len(found)} end points in {len(cases)} cases, worst {worst.error:.1e} at "
         f"{worst.end_point}, " + (f"bound {limit:.0e}" if limit else "no bound in training mode")
     )
-    return Aspect(name, detail, _exceeding(found, limit), decides=limit is not None), found
+    narrow = sum(m.precision != dtype for m in found)
+    if narrow:
+        detail += f", {narrow} behind float32 operations as float32"
+    return Aspect(name, detail, _exceeding(record, found), decides=limit is not None), found
 
 
 def _why_skipped(
@@ -104,11 +107,15 @@ def _why_skipped(
     return None
 
 
-def _exceeding(found: list[Measured], limit: float | None) -> tuple[str, ...]:
-    """What has no counterpart or, given a limit, exceeds it."""
-    limit = np.finfo(float).max if limit is None else limit
+def exceeds(record: Record, measured: Measured) -> bool:
+    """Whether it has no counterpart or, where there is a bound, exceeds that."""
+    limit = bound(record, measured.precision)
+    return measured.exceeds(np.finfo(float).max if limit is None else limit)
+
+
+def _exceeding(record: Record, found: list[Measured]) -> tuple[str, ...]:
     return tuple(
         f"{m.case} {m.end_point}: {m.reason or f'differs by {m.error:.1e}'}"
         for m in found
-        if m.exceeds(limit)
+        if exceeds(record, m)
     )

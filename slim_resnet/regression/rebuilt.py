@@ -117,7 +117,7 @@ def user_builder(
     then stays installed: the very module that was recorded, with its `tf.contrib`, builds as it is.
 
     Raises:
-        RebuildError: it builds neither way.
+        RebuildError: it cannot be imported either way.
     """
     before = set(sys.modules)
     try:
@@ -127,7 +127,6 @@ def user_builder(
         _forget_scripts(set(sys.modules) - before)
         legacy.install()
         build = spec_builder(record, spec, arg_scope, kwargs)
-        rebuild(record, build)
     return build
 
 

@@ -19,6 +19,7 @@ from slim_resnet.regression.network_check import Checked
 
 HERE = pathlib.Path(__file__).parent
 TOOL = HERE.parents[2] / "tools" / "check_legacy.py"
+CONTRIB_NET = HERE.parent / "legacy" / "faults" / "contrib_net.py"
 VOID = {"meta"}
 NETWORKS = "tests.slim_resnet.regression.networks"
 
@@ -27,11 +28,11 @@ NETWORKS = "tests.slim_resnet.regression.networks"
 def run():
     """run(RECORD, ...) -> the finished process, in the folder that holds networks.py."""
 
-    def start(*args):
+    def start(*args, cwd=HERE):
         command = [sys.executable, str(TOOL), *map(str, args)]
         env = {**os.environ, "PYTHONPATH": str(HERE.parents[2])}
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=HERE, env=env
+            command, capture_output=True, text=True, check=False, cwd=cwd, env=env
         )
 
     return start
@@ -75,6 +76,22 @@ def test_the_same_network(run, legacy, data):
     assert "this is the network that was recorded" in found.stdout
     assert found.stdout.count(" same ") == 3
     assert found.stdout.count("a frozen graph has none") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "said"),
+    [
+        ("", "", "no difference: this is the network that was recorded"),
+        ("stride=2, scope='transposed'", "stride=1, scope='transposed'", "transposed"),
+    ],
+)
+def test_a_module_of_tf_contrib_is_rebuilt_as_it_is(run, data, tmp_path, words, changed, said):
+    """Recorded under TensorFlow 1.15.5; its flatten gives Reshape a Pack there, a constant here."""
+    (tmp_path / "contrib_net.py").write_text(CONTRIB_NET.read_text().replace(words, changed, 1))
+    record = data / "legacy_scripts" / "contrib_net.npz"
+    found = run(record, "--builder", "contrib_net:net", cwd=tmp_path)
+    assert found.returncode == bool(words), found.stderr
+    assert said in found.stdout.splitlines()[-1]
 
 
 @pytest.mark.slow
