@@ -3,8 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Whole test files go to one worker, so that what a file loads is loaded once.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# Whole test files go to one worker, so that what a file loads is loaded once, in conftest's order.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo legacy story test test-slow lint clean
 

@@ -18,9 +18,13 @@ from converters.formats.library_files import load_weights
 from converters.models.resume import Recipe
 from converters.proof.conversions import prove_written
 from converters.proof.report import Proof, Report
+from converters.proof.report_page import page
+from converters.recognise.layer_table import LayerRow, layer_rows
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_path, check_target
+
+_PAGE = ".html"  # the suffix of a report for people
 
 LeftOut = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -41,6 +45,8 @@ class Outcome:
         proof: what was compared with what; None where none was wanted.
         error: why nothing was written; "" when it was.
         seconds: how long it took.
+        description: the network in a line.
+        layers: its layers in order, where a report was wanted.
     """
 
     source: str
@@ -51,11 +57,13 @@ class Outcome:
     proof: Proof | None = None
     error: str = ""
     seconds: float = 0.0
+    description: str = ""
+    layers: tuple[LayerRow, ...] = ()
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """Those of the proof, in float64 first."""
-        return self.proof.reports if self.proof else ()
+        """Those of the proof, in float64 first, that of training last."""
+        return self.proof.all_reports if self.proof else ()
 
     @property
     def difference(self) -> float | None:
@@ -63,8 +71,14 @@ class Outcome:
         return self.reports[0].max_rel_error if self.reports else None
 
     def write_report(self, path: str | os.PathLike) -> None:
-        """Writes everything as JSON, whole or not at all."""
-        value = {
+        """Writes everything, whole or not at all: a page (`.html`), or JSON."""
+        is_page = os.fspath(path).endswith(_PAGE)
+        text = self._page() if is_page else json.dumps(self._values(), indent=1) + "\n"
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def _values(self) -> dict[str, object]:
+        return {
             "source": self.source,
             "output": None if self.error else self.output,
             "network": self.network,
@@ -74,8 +88,25 @@ class Outcome:
             "left_out": dict(self.left_out),
             **(self.proof.to_dict() if self.proof else {}),
         }
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+    def _page(self) -> str:
+        facts = {
+            "source": self.source,
+            "file": f"{self.output} (not written)" if self.error else self.output,
+            "network": self.network,
+            "what it is": self.description,
+            "outputs": ", ".join(self.proof.outputs) if self.proof else "",
+            "seconds": f"{self.seconds:.1f}",
+        }
+        return page(
+            f"{os.path.basename(self.source)} to {os.path.basename(self.output)}",
+            {name: value for name, value in facts.items() if value},
+            self.proof,
+            error=self.error,
+            notes=self.notes,
+            left_out=dict(self.left_out),
+            layers=self.layers,
+        )
 
 
 class Unproved(ValueError):
@@ -106,7 +137,7 @@ def convert(
         verified: whether to prove the conversion before anything is published.
         recipe: with which the optimizer goes along; None: it does not.
         fold: whether batch norms go into the convolutions before them.
-        report: a JSON file to write about it, whatever comes of it.
+        report: a file to write about it, whatever comes of it: a page (`.html`), or JSON.
         opened: called with the checkpoint and what will be left out of it.
         progress: called with a line for each step.
         **network: more keywords of `load_checkpoint`.
@@ -126,6 +157,7 @@ def convert(
     if writer.format.whole_graph:
         network["whole_graph"] = True
     ckpt = recognised(source, library, **network)
+    ckpt.verified = verified
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
     proof: Proof | None = None
@@ -140,7 +172,10 @@ def convert(
     except Unproved as failure:
         error = str(failure)
     seconds = time.perf_counter() - start
-    outcome = Outcome(source, output, ckpt.name, tuple(ckpt.notes), left_out, proof, error, seconds)
+    outcome = Outcome(
+        source, output, ckpt.name, tuple(ckpt.notes), left_out, proof, error, seconds,
+        description=ckpt.describe(), layers=layer_rows(ckpt) if report is not None else (),
+    )  # fmt: skip
     if report is not None:
         outcome.write_report(report)
     return outcome

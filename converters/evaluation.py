@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from converters.files import CheckpointError
+from converters.formats.table import FORMATS
 from converters.models.targets import to_keras, to_torch
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
@@ -16,13 +17,16 @@ from slim_resnet.frameworks import require
 ENGINES = ("slim", "torch", "keras")
 Predict = Callable[[np.ndarray], np.ndarray]
 
-# What a converted file runs on; every other is read as a slim checkpoint, which runs on all.
-_SUFFIXES = {".pt": "torch", ".safetensors": "torch", ".keras": "keras"}
-
 
 def engine_of(path: str | os.PathLike) -> str | None:
     """The engine of a converted file, from its suffix; None for a slim checkpoint."""
-    return _SUFFIXES.get(os.path.splitext(path)[1])
+    found = (each for each in _FILES if os.fspath(path).endswith(suffixes_of(each)))
+    return next(found, None)
+
+
+def suffixes_of(engine: str) -> tuple[str, ...]:
+    """The suffixes of the files that `predictor` runs on an engine of their own."""
+    return tuple(format.suffix for format in FORMATS if format.runner == engine)
 
 
 def predictor(path: str | os.PathLike, engine: str = "slim", **options) -> Predict:

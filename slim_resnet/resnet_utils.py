@@ -11,6 +11,8 @@ import collections
 import inspect
 
 from slim_resnet.arch.parts import (
+    BATCH_NORM_DECAY,
+    BATCH_NORM_EPSILON,
     CONVENTIONS,
     WEIGHT_DECAY,
     UnitOptions,
@@ -278,8 +280,8 @@ def bias_and_batch_norm(inputs, **kwargs):
 
 def resnet_arg_scope(
     weight_decay=WEIGHT_DECAY,
-    batch_norm_decay=0.997,
-    batch_norm_epsilon=1e-5,
+    batch_norm_decay=BATCH_NORM_DECAY,
+    batch_norm_epsilon=BATCH_NORM_EPSILON,
     batch_norm_scale=True,
     *,
     activation_fn=tf.nn.relu,

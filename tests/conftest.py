@@ -18,6 +18,16 @@ TESTS = pathlib.Path(__file__).parent
 ROOT = TESTS.parent
 
 
+# Test files of these folders wait for processes, minutes in all: they come first, so that no worker
+# is left alone with them at the end.
+LONGEST = ("tools", "slim_resnet/legacy", "slim_resnet/training", "slim_resnet/compat")
+
+
+def pytest_collection_modifyitems(items):
+    firsts = [TESTS / folder for folder in LONGEST]
+    items.sort(key=lambda item: not any(first in item.path.parents for first in firsts))
+
+
 @pytest.fixture(scope="session")
 def data() -> pathlib.Path:
     """What real TensorFlow 1.15 left: checkpoints and outputs."""

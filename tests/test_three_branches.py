@@ -96,11 +96,13 @@ def tf1(recipes, photos):
     return defined["session"].run(defined["vectors"], feed)
 
 
+@pytest.mark.slow
 def test_tf1_graph(tf1, single):
     assert_same(tf1, single)
 
 
 @pytest.mark.parametrize("name", ["model", "loaded"])
+@pytest.mark.slow
 def test_keras_model(name, recipes, photos, single, tf1):
     _, defined = recipes
     found = defined[name].predict(photos, verbose=0)

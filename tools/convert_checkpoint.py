@@ -73,7 +73,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-verify", action="store_true", help="write without running anything")
     parser.add_argument("--end-points", action="store_true", help="print every end point")
     parser.add_argument(
-        "--report", metavar="FILE.json", help="every comparison, as JSON; of several, a folder"
+        "--report",
+        metavar="FILE",
+        help="every comparison: a page to read (.html), or JSON; of several, a folder of JSON",
     )
     parser.add_argument("--jobs", type=int, default=1, help="how many sources at a time")
     training = parser.add_argument_group("so that training goes on")

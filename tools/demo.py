@@ -15,8 +15,8 @@ import numpy as np
 
 import converters
 from converters import formats
-from converters.proof.comparison import TOLERANCE
 from converters.proof.verification import slim_end_points
+from slim_resnet.arch.parts import PARITY
 
 
 def parse() -> argparse.Namespace:
@@ -52,9 +52,9 @@ def main() -> int:
         rows.add_row(name, *(f"{value:.1e}" for value in (legacy[name], *found)))
     _cli.console.print(rows)
     worst = max(legacy.values())
-    passed = report.passed and worst <= TOLERANCE["float32"]
+    passed = report.passed and worst <= PARITY["float32"]
     _cli.console.print(
-        f"largest: {worst:.1e} from TensorFlow 1.15 in float32 (bound {TOLERANCE['float32']:.0e}), "
+        f"largest: {worst:.1e} from TensorFlow 1.15 in float32 (bound {PARITY['float32']:.0e}), "
         f"{report.max_rel_error:.1e} from the slim graph in float64 (bound {report.tolerance:.0e})"
         + ": "
         + ("the outputs match" if passed else "THE OUTPUTS DIFFER")

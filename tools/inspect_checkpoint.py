@@ -15,10 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 import converters
-from converters.files import open_weights
-from converters.files.metadata_keys import ARCH_KEY
+from converters.files import WeightsFile, open_weights
+from converters.files.metadata_keys import ARCH_KEY, MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
 from converters.recognise import assumptions
+from converters.recognise.layer_table import layer_rows, shape_text
+from slim_resnet.arch import Arch
 
 
 def parse() -> argparse.Namespace:
@@ -45,9 +47,8 @@ def main() -> int:
         for name in file:
             listing.add_row(name, str(list(file.shape(name))), str(file.dtype(name)))
         out.print(listing)
-    of_itself = file.metadata
-    if of_itself:
-        out.print(table("What the file says of itself", dict(sorted(of_itself.items()))))
+    if file.metadata:
+        out.print(table("What the file says of itself", of_itself(file)))
     try:
         ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
     except converters.CheckpointError as error:
@@ -56,10 +57,24 @@ def main() -> int:
     out.print(table("", rows(ckpt, args)))
     network = ckpt.network or (ckpt.match and ckpt.match.network)
     if args.layers and network:
-        out.print(layers(network))
+        out.print(layers(ckpt))
     for note in ckpt.notes:
         out.print(f"note: {note}", markup=False)
     return 0
+
+
+def of_itself(file: WeightsFile) -> dict[str, str]:
+    """A file's metadata; the network in it in a few words, as its JSON is for programs."""
+    found = dict(sorted(file.metadata.items()))
+    found.pop(MODULES_KEY, None)
+    if ARCH_KEY in found:
+        arch = Arch.from_json(found.pop(ARCH_KEY))
+        found["network"] = f"{arch.name}: {arch.describe()}"
+    if NETWORK_KEY in found:
+        network = Network.from_json(found.pop(NETWORK_KEY), file.path)
+        found["network"] = f"of a graph: {kinds_of(network)}"
+        found["outputs"] = ", ".join(network.outputs)
+    return found
 
 
 def table(title: str, values: Mapping[str, str]) -> Table:
@@ -108,21 +123,21 @@ def of_an_arch(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[st
 
 def of_a_graph(ckpt: converters.Recognised) -> dict[str, str]:
     network = ckpt.network
-    kinds = Counter(layer.kind for layer in network.layers if not layer.is_shape)
     return {
         "recognised as": f"the network of {network.path}",
         **({"backbone": f"{ckpt.arch.describe()}, scope {ckpt.scope!r}"} if ckpt.arch else {}),
-        "inputs": ", ".join(f"{each.name} {shape(each.shape)}" for each in network.inputs),
+        "inputs": ", ".join(f"{each.name} {shape_text(each.shape)}" for each in network.inputs),
         "outputs": ", ".join(
-            f"{name} {shape(shape_of(network, name))}" for name in network.outputs
+            f"{name} {shape_text(shape_of(network, name))}" for name in network.outputs
         ),
         **({"others to ask for": listed(list(network.others), 8)} if network.others else {}),
-        "layers": ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
+        "layers": kinds_of(network),
     }
 
 
-def shape(sizes: tuple[int | None, ...] | None) -> str:
-    return "" if sizes is None else f"[{', '.join('?' if s is None else str(s) for s in sizes)}]"
+def kinds_of(network: Network) -> str:
+    kinds = Counter(layer.kind for layer in network.layers if not layer.is_shape)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 def shape_of(network: Network, value: str) -> tuple[int | None, ...] | None:
@@ -130,13 +145,12 @@ def shape_of(network: Network, value: str) -> tuple[int | None, ...] | None:
     return layer.shape if layer else None
 
 
-def layers(network: Network) -> Table:
+def layers(ckpt: converters.Recognised) -> Table:
     """Every layer in order: its operation, what it computes, of what, into which shape."""
     made = _cli.table("", "operation", "kind", "reads", "shape", text=("kind", "reads", "shape"))
-    for layer in network.layers:
-        if not layer.is_shape:
-            cells = (layer.name, layer.kind, ", ".join(layer.inputs), shape(layer.shape))
-            made.add_row(*map(escape, cells))
+    for layer in layer_rows(ckpt):
+        cells = (layer.name, layer.kind, ", ".join(layer.reads), shape_text(layer.shape))
+        made.add_row(*map(escape, cells))
     return made
 
 

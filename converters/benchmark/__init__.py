@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from converters.benchmark.comparison import Result, compare, find
-from converters.benchmark.flops import FORWARD, TRAINING, WORKS, flops
 from converters.benchmark.jobs import DTYPES, ENGINES, LAYOUTS, Job, plan
+from converters.benchmark.operation_counts import FORWARD, TRAINING, WORKS, flops
 from converters.benchmark.report import as_json
 from converters.benchmark.timing import WARM_UP
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.benchmark import engines
-from converters.benchmark.flops import FORWARD
 from converters.benchmark.jobs import Job
+from converters.benchmark.operation_counts import FORWARD
 from converters.benchmark.timing import WARM_UP, ratios, take_turns
 from converters.benchmark.worker import Worker
 

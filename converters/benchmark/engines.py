@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from converters.benchmark.flops import FORWARD
 from converters.benchmark.jobs import Job
+from converters.benchmark.operation_counts import FORWARD
 from converters.benchmark.worker import Calls
 from converters.files import WeightsFile
 from converters.formats import libraries as exchange

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from converters.benchmark.flops import FORWARD, Size, feature_size, flops
+from converters.benchmark.operation_counts import FORWARD, Size, feature_size, flops
 from converters.formats.libraries import LIBRARIES, model_name
 from slim_resnet.arch.architecture import Arch
 

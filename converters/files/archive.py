@@ -10,7 +10,7 @@ import zipfile
 from collections import Counter
 
 from converters.files.errors import Malformed
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.weights_file import check_expansion
 
 _END_SIZE = 22  # bytes of the end of central directory record, its comment left out

@@ -9,7 +9,7 @@ import os
 
 from converters.files.errors import Malformed, blame
 from converters.files.graphdef import Graph
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.metagraph import MetaGraph
 from converters.files.textproto import serialize
 from converters.files.wire import Buffer, Message

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from converters.files.errors import Malformed
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.weights_file import (
     Entry,
     WeightsFile,

@@ -17,7 +17,7 @@ from converters.files.graph_files import (
     saved_model_in,
 )
 from converters.files.graphdef import Graph
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.weights_file import WeightsFile, blame_library
 
 _GRAPHS = (".pb", ".pbtxt")

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from converters.files import torch_pickle
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.torch_pickle import Storage, TorchTensor
 from converters.files.weights_file import Entry, WeightsFile, blame_library, checked
 from converters.files.wire import Buffer

@@ -8,7 +8,7 @@ import numpy as np
 
 from slim_resnet.datasets import Dataset, Stream
 from slim_resnet.frameworks import require
-from slim_resnet.training.order import images_of_step, share
+from slim_resnet.training.ordering import images_of_step, share
 from slim_resnet.training.placement import ALONE, Placement
 from slim_resnet.training.recipe import Recipe
 

@@ -20,7 +20,7 @@ from slim_resnet.training.recipe import Recipe
 
 torch = require("torch")
 
-SUFFIXES = (".safetensors", ".pt")
+SUFFIXES = evaluation.suffixes_of("torch")
 
 
 def open_network(path: str | os.PathLike, **options) -> torch_model.ResNet:

@@ -15,8 +15,8 @@ def metadata(ckpt: Recognised) -> dict[str, str]:
     """What to write beside the weights.
 
     The architecture (in the grouped form) or the network of the graph, the checkpoint's name, its
-    training step, its classes, what was assumed and ignored, and `training_facts`, each with its
-    source under the key with `_source` at the end.
+    training step, its classes, what it was proved against, what was assumed and ignored, and
+    `training_facts`, each with its source under the key with `_source` at the end.
     """
     if ckpt.network is None:
         found = {ARCH_KEY: ckpt.arch.grouped.to_json()}
@@ -26,6 +26,8 @@ def metadata(ckpt: Recognised) -> dict[str, str]:
     found["source"] = os.path.basename(ckpt.path)
     if ckpt.global_step is not None:
         found["global_step"] = str(ckpt.global_step)
+    if ckpt.verified:  # what is not proved is never published
+        found["proved_against"] = ckpt.reference
     if ckpt.assumed:
         found["assumed"] = ", ".join(ckpt.assumed)
     if ckpt.ignored:

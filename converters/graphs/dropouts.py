@@ -35,12 +35,14 @@ class Dropout:
         rate: the share that it sets to 0; None: it is computed or fed, or this is noise.
         scaled: whether it scales what is kept, so that inference has nothing to do.
         noise: it adds noise, or multiplies with noise around 1.
+        alpha: it sets to a value other than 0, and keeps mean and variance (tf.contrib.nn's).
     """
 
     source: Ref
     rate: float | None
     scaled: bool = True
     noise: bool = False
+    alpha: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Dropouts:
             for value, mask in _orders(first):
                 share = self._mask(mask)
                 if share and any(self._is_rest(each, mask) for each in second.operands):
-                    return Dropout(self._view.resolve(value), self._rate(share))
+                    return Dropout(self._view.resolve(value), self._rate(share), alpha=True)
         return None
 
     def _is_rest(self, ref: Ref, mask: Ref) -> bool:

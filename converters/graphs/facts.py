@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from slim_resnet.arch.parts import Activation, nominal_epsilon
 
 Pair = tuple[int, int]  # height, width
+_Facts = TypeVar("_Facts", bound="Facts")
 
 
 @dataclass(frozen=True)
@@ -143,3 +147,60 @@ class DecayFact:
 
     variable: str
     value: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Every convolution, pooling and batch norm of a graph, in its order; `path` is its file.
+
+    `joins` are what lies between them; `decays` are those of weights, `averages` those of batch
+    norms' moving statistics.
+    """
+
+    path: str
+    convs: tuple[ConvFact, ...]
+    pools: tuple[PoolFact, ...]
+    norms: tuple[NormFact, ...]
+    decays: tuple[DecayFact, ...] = ()
+    averages: tuple[DecayFact, ...] = ()
+    joins: tuple[JoinFact, ...] = ()
+
+    def renamed(self: _Facts, name: Callable[[str], str]) -> _Facts:
+        """The same facts of variables under other names; operations keep theirs."""
+        replace = dataclasses.replace
+
+        def link(old: Link) -> Link:
+            return replace(old, weights=old.weights and name(old.weights))
+
+        return replace(
+            self,
+            convs=tuple(
+                replace(fact, weights=name(fact.weights), source=link(fact.source))
+                for fact in self.convs
+            ),
+            pools=tuple(replace(fact, source=link(fact.source)) for fact in self.pools),
+            norms=tuple(replace(n, variables=tuple(map(name, n.variables))) for n in self.norms),
+            joins=tuple(
+                replace(
+                    fact,
+                    inputs=tuple(map(link, fact.inputs)),
+                    weights=fact.weights and name(fact.weights),
+                )
+                for fact in self.joins
+            ),
+            decays=tuple(replace(fact, variable=name(fact.variable)) for fact in self.decays),
+            averages=tuple(replace(fact, variable=name(fact.variable)) for fact in self.averages),
+        )
+
+    def weight_decays(self, scope: str) -> tuple[float, ...]:
+        """The different weight decays below a scope; () where the graph has no l2 loss."""
+        return _values(self.decays, scope)
+
+    def moving_average_decays(self, scope: str) -> tuple[float, ...]:
+        """The different decays of batch norms below a scope; () where the graph tells none."""
+        return _values(self.averages, scope)
+
+
+def _values(facts: tuple[DecayFact, ...], scope: str) -> tuple[float, ...]:
+    prefix = f"{scope}/" if scope else ""
+    return tuple(sorted({fact.value for fact in facts if fact.variable.startswith(prefix)}))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from converters.files.errors import CheckpointError
-from converters.graphs.facts import ConvFact, Link, Step, Window
+from converters.graphs.facts import ConvFact, Facts, Link, Step, Window
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import Conv, Unit
-
-if TYPE_CHECKING:
-    from converters.graphs.arch_facts import GraphFacts
 
 ANOTHER = "the graph is of another network: give the one that belongs to the weights"
 REMEDY = "no Arch has that: convert the network by its graph alone"
@@ -32,7 +28,7 @@ class LayerFacts:
         pools, norms, joins: of the whole graph, by their operations.
     """
 
-    def __init__(self, graph: GraphFacts, like: Arch, scope: str | None):
+    def __init__(self, graph: Facts, like: Arch, scope: str | None):
         self.graph = graph
         self.like = like
         self.prefix = self._prefix(scope)

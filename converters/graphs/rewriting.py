@@ -55,6 +55,7 @@ class Rewriting:
         self.averages = MovingAverages(graph)
         self.notes: dict[str, None] = {}
         self._dropouts = Dropouts(Inference(graph, ends, training=True))
+        self._inference_dropouts = Dropouts(self.view)
         self._targets: dict[Ref, Ref] = {}
         self._found: dict[Ref, Dropout | None] = {}
 
@@ -78,7 +79,8 @@ class Rewriting:
         node = self.view.node(ref[0])
         dropout = self._dropout(ref)
         if dropout is not None:
-            self._note_dropout(node, dropout)
+            if dropout.rate is not None:  # None: who feeds it decides
+                self._note_dropout(ref)
             return Step(node, (self.target(dropout.source),), "Dropout", dropout.rate)
         inputs = tuple(self.target(operand) for operand in node.operands)
         if node.op in _FUSED and node.flag("is_training", True):
@@ -125,6 +127,8 @@ class Rewriting:
                 "this graph",
                 "give the graph of an evaluation, or choose outputs before it",
             )
+        if found is not None and found.alpha:
+            self.notes[f"The alpha dropout {node.name} drops in training as others do."] = None
         self._found[ref] = found
         return found
 
@@ -134,10 +138,15 @@ class Rewriting:
         except Malformed:  # what training runs there is none of ours
             return None
 
-    def _note_dropout(self, node: Node, dropout: Dropout) -> None:
-        """Says that the graph itself drops, though it does not train and nobody can tell it."""
-        is_always = dropout.rate is not None and node.op not in (*MERGES, *CHOICES)
-        if is_always and not self.averages.trains:
+    def _note_dropout(self, ref: Ref) -> None:
+        """Says that inference, as it is written, is not what the graph itself would run."""
+        if self.averages.trains:
+            return
+        try:
+            found = self._inference_dropouts.match(ref)
+        except Malformed:
+            return
+        if found is not None and found.rate:
             self.notes[
                 "The graph's own dropouts are always on, so that what it computes is random: here "
                 "they do nothing at inference."

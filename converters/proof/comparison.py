@@ -8,10 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Largest difference over largest value that two correct builds may show. float64 rounding is below
-# 1e-14 here, so what exceeds its bound is a wrong structure; float32 hides small ones.
-TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
-
 # The share of whole numbers (the class of each pixel, say) that float32 may decide otherwise.
 _WHOLE_NUMBERS = {"float64": 0.0, "float32": 1e-3}
 

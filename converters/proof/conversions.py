@@ -14,6 +14,7 @@ from converters.models.slim_model import output_names
 from converters.proof.comparison import Comparison
 from converters.proof.report import Proof, Report
 from converters.proof.subjects import Written, graph_source, prove_checkpoint, prove_network
+from converters.proof.training import with_training
 from converters.proof.written import ARRAY_READERS, differing_arrays
 from converters.recognise.recognised import Recognised
 
@@ -45,16 +46,21 @@ def prove_written(
     if format.runner in ARRAY_READERS:
         return _proof_of_arrays(ckpt, format, path)
     written = Written(format.runner, path, about(ckpt, format))
-    if ckpt.network is None:
+    if ckpt.graph is None:
         return prove_checkpoint(ckpt, written, model=format.model, progress=progress)
-    return prove_network(
-        ckpt.graph,
-        graph_source(ckpt).variables,
-        ckpt.network,
-        written,
-        source=ckpt.path,
-        progress=progress,
-    )
+    source = graph_source(ckpt)
+    if ckpt.network is None:
+        proof = prove_checkpoint(ckpt, written, model=format.model, progress=progress)
+    else:
+        proof = prove_network(
+            ckpt.graph,
+            source.variables,
+            ckpt.network,
+            written,
+            source=ckpt.path,
+            progress=progress,
+        )
+    return with_training(proof, source, checkpoint=ckpt.path, progress=progress)
 
 
 def about(ckpt: Recognised, format: Format) -> dict[str, object]:

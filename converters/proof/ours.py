@@ -109,22 +109,34 @@ def run_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list
     return torch_end_points(net, batches, read.outputs)
 
 
-def train_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list[dict]:
+def train_network(
+    network: str, arrays: Arrays, frozen: Sequence[str], batches: Sequence[Arrays]
+) -> list[dict]:
     """The values of a network in torch, in `.train()` mode and float64, and its moved statistics.
 
-    Dropouts keep every value, and scale it. Arguments as of `run_network`; one batch.
+    Dropouts keep every value, and scale it.
+
+    Args:
+        network: `Network.to_json`.
+        arrays: name of each parameter -> its value.
+        frozen: the batch norms that stay in `.eval()` mode.
+        batches: one: name of an input -> array.
     """
     torch = require("torch")
     from converters.graphs.network import Network
     from converters.models.network_torch import module
-    from converters.models.network_torch.naming import original_arrays
-    from converters.proof.training import moving_statistics, statistic
+    from converters.models.network_torch.naming import name_parameters, original_arrays
+    from converters.proof.report import statistic
+    from converters.proof.training_updates import moving_statistics
 
     read = Network.from_json(network, "the network")
     net = module.build(read, arrays).to(torch.float64).train()
     for each in net.modules():
         if isinstance(each, torch.nn.Dropout):
             each.forward = functools.partial(torch.mul, other=1 / (1 - each.p))
+    calls = name_parameters(read).calls
+    for path in {calls[name] for name in frozen if name in calls}:
+        net.get_submodule(path).eval()
     (values,) = torch_end_points(net, batches, read.outputs)
     state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     arrays = original_arrays(read, state)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from converters.graphs.network import Input
-from converters.proof.comparison import TOLERANCE, Comparison, compare, errors
+from converters.proof.comparison import Comparison, compare
 from converters.proof.images import FIXED_SIZES, IMAGE_SIZES, LARGER_SIZES, Batch, Size, batches
 from converters.proof.plan import GraphRunError
 from converters.proof.report import Proof, Report
+from converters.proof.rounding import by_own_rounding
 from converters.proof.sides import Reference, Run, Side, Values
+from slim_resnet.arch.parts import PARITY
 
 Progress = Callable[[str], None]
-
-# In a network that amplifies rounding, a side may be so many times as far from the reference as
-# TensorFlow's own float32 is: float32 itself, and float64 with its smaller steps.
-_AMPLIFICATION = {"float32": 4.0, "float64": 4.0 * 2.0**-29}
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class Subject:
         inputs: what is fed.
         outputs: the values that a written file gives, by the reference's names.
         assumptions: what the reference takes for granted.
+        graph_unused: whether there is a graph, which the user did not want.
         not_run: why the written file is not among the sides; None: it is, or there is none.
     """
 
@@ -39,6 +38,7 @@ class Subject:
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     assumptions: tuple[str, ...] = ()
+    graph_unused: bool = False
     not_run: str | None = None
 
 
@@ -94,13 +94,17 @@ def prove(
         found = _run(reference, sides, fed)
     reports = _reports(subject, reference, sides, found)
     if not all(report.passed for report in reports):
-        reports, said = _by_own_rounding(reference, reports, found, fed)
+        with reference.start("float32") as base:
+            base.run(list(fed.values()))
+            rounded = _by_size(fed, base.result())
+        reports, said = by_own_rounding(reports, found.expected, rounded)
         notes += said
     return Proof(
         reference=reference.name,
         outputs=subject.outputs,
         reports=tuple(reports),
         assumptions=subject.assumptions,
+        graph_unused=subject.graph_unused,
         notes=(*found.notes, *notes),
         not_run=subject.not_run,
     )
@@ -205,39 +209,8 @@ def _reports(
             network=subject.network,
             reference=reference.name,
             dtype=dtype,
-            tolerance=TOLERANCE[dtype],
+            tolerance=PARITY[dtype],
             comparisons=tuple(comparisons),
         )
         for dtype, comparisons in compared.items()
     ]
-
-
-def _by_own_rounding(
-    reference: Reference, reports: list[Report], found: _Found, fed: Mapping[Size, Batch]
-) -> tuple[list[Report], list[str]]:
-    """Measures what is beyond its tolerance by how far TensorFlow's own float32 is off.
-
-    Returns:
-        The reports, with wider tolerances where that is beyond its tolerance, too; and sentences
-        that say so.
-    """
-    with reference.start("float32") as base:
-        base.run(list(fed.values()))
-        rounded = _by_size(fed, base.result())
-    notes: dict[str, None] = {}
-
-    def measured(comparison: Comparison, report: Report) -> Comparison:
-        size, name = comparison.image_size, comparison.end_point
-        if comparison.max_rel_error <= report.allowed(comparison):
-            return comparison
-        _, own = errors(found.expected[size][name], rounded[size][name], "float32")
-        if not own > TOLERANCE["float32"]:
-            return comparison
-        notes[f"rounding is amplified: TensorFlow's own float32 is {own:.0e} off at {name}"] = None
-        wider = max(report.allowed(comparison), _AMPLIFICATION[report.dtype] * own)
-        return replace(comparison, tolerance=wider)
-
-    return [
-        replace(report, comparisons=tuple(measured(c, report) for c in report.comparisons))
-        for report in reports
-    ], list(notes)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from converters.proof.comparison import Comparison
 from slim_resnet.files import atomic_path
 
+MOVED = ", moved"  # what follows the name of a moving statistic after a step of training
+
 
 @dataclass(frozen=True)
 class Report:
@@ -87,25 +89,35 @@ class Proof:
         reference: what the reference was, e.g. "model.ckpt-60.meta" or "slim's resnet_v1_50".
         outputs: the names of the network's outputs.
         reports: float64 first, then the written file in its own type.
-        assumptions: what the reference took for granted, where there is no graph.
+        assumptions: what the reference took for granted, where no graph was used.
+        graph_unused: whether there was a graph, which the user did not want.
         notes: what else has to be said: operations in float32, sizes that the graph refused.
         not_run: why the written file was not run, "needs onnxruntime"; None: it was.
+        training: a step of the graph's own training against the module's; None: it has none, or
+            that cannot be run, as the notes say.
     """
 
     reference: str
     outputs: tuple[str, ...]
     reports: tuple[Report, ...]
     assumptions: tuple[str, ...] = ()
+    graph_unused: bool = False
     notes: tuple[str, ...] = ()
     not_run: str | None = None
+    training: Report | None = None
+
+    @property
+    def all_reports(self) -> tuple[Report, ...]:
+        """The reports, that of training last."""
+        return (*self.reports, self.training) if self.training else self.reports
 
     @property
     def passed(self) -> bool:
-        return bool(self.reports) and all(report.passed for report in self.reports)
+        return bool(self.reports) and all(report.passed for report in self.all_reports)
 
     @property
     def first_divergence(self) -> Comparison | None:
-        return next((r.first_divergence for r in self.reports if not r.passed), None)
+        return next((r.first_divergence for r in self.all_reports if not r.passed), None)
 
     def sentence(self) -> str:
         """One line for the user: what was shown, or what is wrong."""
@@ -115,9 +127,8 @@ class Proof:
         if not self.assumptions:
             return f"proved against {self.reference}"
         assumed = ", ".join(self.assumptions)
-        return (
-            f"proved against {self.reference}, assuming {assumed} (no graph beside the checkpoint)"
-        )
+        graph = "the graph was not used" if self.graph_unused else "no graph beside the checkpoint"
+        return f"proved against {self.reference}, assuming {assumed} ({graph})"
 
     def _details(self) -> str:
         compared = {c.end_point for c in self.reports[0].comparisons}
@@ -130,18 +141,26 @@ class Proof:
             for target, worst in _worst_by_target(report).items()
         ]
         not_run = [f"not run: {self.not_run}"] if self.not_run else []
-        return f": {said}, {', '.join([*runs, *not_run])}"
+        return f": {said}, {', '.join([*runs, *not_run, *self._trained()])}"
+
+    def _trained(self) -> list[str]:
+        if self.training is None:
+            return []
+        moved = sum(c.end_point.endswith(MOVED) for c in self.training.comparisons)
+        statistics = f", {moved} moved statistics" if moved else ""
+        error = self.training.max_rel_error
+        return [f"a step of its training {self.training.dtype} {error:.0e}{statistics}"]
 
     def _wrong(self) -> str:
         if not self.reports:
             return f"not proved against {self.reference}: nothing could be compared"
-        report = next(report for report in self.reports if not report.passed)
+        report = next(report for report in self.all_reports if not report.passed)
         first = report.first_divergence
         if first is None:
             return f"not proved against {self.reference}: nothing could be compared"
         size = "x".join(map(str, first.image_size))
         return (
-            f"not proved against {self.reference}: {first.end_point} is the first value of the "
+            f"not proved against {report.reference}: {first.end_point} is the first value of the "
             f"{first.target} in {report.dtype} that differs, by {first.max_rel_error:.1e} of the "
             f"largest at {size} (allowed: {report.allowed(first):.0e})"
         )
@@ -157,6 +176,7 @@ class Proof:
             "notes": list(self.notes),
             "not_run": self.not_run,
             **{report.dtype: report.to_dict() for report in self.reports},
+            "training": self.training and self.training.to_dict(),
         }
 
     def to_json(self, path: str | os.PathLike) -> None:
@@ -180,3 +200,8 @@ def _worst_by_target(report: Report) -> dict[str, Comparison]:
 def _write_json(path: str | os.PathLike, value: dict) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def statistic(parameter: str) -> str:
+    """What a moving statistic is called in a report."""
+    return f"{parameter}{MOVED}"

@@ -10,10 +10,10 @@ import numpy as np
 
 from converters.files.graphdef import Graph, parse_ref
 from converters.graphs.network import Layer, Network
-from converters.proof.comparison import TOLERANCE
 from converters.proof.plan import Fed, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.substitutions import Substitutions, substitutions
+from converters.proof.substituting import Substitutions, substitutions
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.processes import Process
 
 Arrays = Mapping[str, np.ndarray]
@@ -244,5 +244,5 @@ def _rough(layers: Sequence[Layer], in_float32: Sequence[str]) -> dict[str, floa
     for layer in layers:
         is_one = operations.intersection((layer.name, *layer.operations))
         if is_one or any(parse_ref(name)[0] in found for name in layer.inputs):
-            found[layer.name] = TOLERANCE["float32"]
+            found[layer.name] = PARITY["float32"]
     return found

@@ -151,6 +151,7 @@ def prove_checkpoint(
         inputs=inputs,
         outputs=(end,),
         assumptions=ckpt.assumed,
+        graph_unused=ckpt.graph_unused,
         not_run=not_run,
     )
     sides = []

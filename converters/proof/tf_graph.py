@@ -7,8 +7,9 @@ float64. Control flow and variables stay what they are.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from converters.files.errors import CheckpointError
 from converters.proof import randomness, saved_names, tf_kernels, tf_rebuilt
 from converters.proof.plan import GraphRunError, Plan
+from converters.proof.tf_branches import DeadBranches
 from slim_resnet.frameworks import require
 
 tf = require("tensorflow.compat.v1")
@@ -51,7 +53,17 @@ class _Scope:
     is_function: bool = False
 
     def tensor(self, ref: str):
-        """The tensor that an input means: "NAME:1", in functions "NAME:output:0"."""
+        """The tensor that an input means: "NAME:1", in functions "NAME:output:0".
+
+        Raises:
+            ValueError: there is none: the operation has fewer outputs, or another one is fed.
+        """
+        try:
+            return self._output(ref)
+        except LookupError:
+            raise ValueError(f"it reads {ref!r}, which is not there") from None
+
+    def _output(self, ref: str):
         name, _, rest = ref.partition(":")
         outputs = self.made[name].outputs
         if not rest:
@@ -91,12 +103,13 @@ class RunnableGraph:
         self._variables: dict[str, tf.Tensor] = {}
         self._inputs: dict[str, tf.Tensor] = {}
         self._scalars: dict[str, bool | float | None] = {}
+        self._dead = DeadBranches()
         self._scope = _Scope(nodes)
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._feed()
             self._make(self._scope, plan.fetches + plan.updates)
-            self._fetches = {name: self._scope.tensor(name) for name in plan.fetches}
+            self._fetches = self._computed(plan.fetches)
             self._updates = [self._scope.made[name].operation for name in plan.updates]
             self._initializers = self._initialize()
         known = saved_names.places(nodes)
@@ -128,6 +141,8 @@ class RunnableGraph:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What is fetched: its name -> array; then the graph's updates run, if the plan has any.
 
+        Values in branches that a training does not take are left out.
+
         Args:
             feeds: name of an input of the plan -> array.
 
@@ -145,6 +160,16 @@ class RunnableGraph:
     def variables(self) -> dict[str, np.ndarray]:
         """The variables as they are now."""
         return self._session.run({name: self._reads[name] for name in self._variables})
+
+    def _computed(self, names: Iterable[str]) -> dict[str, tf.Tensor]:
+        """What is fetched, but for what a training does not compute."""
+        tensors = {name: self._scope.tensor(name) for name in names}
+        dead = [name for name, tensor in tensors.items() if self._dead.has(tensor)]
+        if dead and not self.plan.is_training:
+            raise self._error(
+                f"its operation {dead[0]!r} is in a branch of tf.cond that inference does not take"
+            )
+        return {name: tensor for name, tensor in tensors.items() if name not in dead}
 
     # What is fed, and the variables.
 
@@ -229,20 +254,32 @@ class RunnableGraph:
 
     def _made(self, scope: _Scope, node) -> _Made:
         refs = self._needed(scope, node.name)
-        inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
         controls = [scope.made[ref[1:]].operation for ref in refs if ref.startswith("^")]
-        try:
+        with self._blamed(node):
+            inputs = [scope.tensor(ref) for ref in refs if not ref.startswith("^")]
             with tf.control_dependencies(controls):
-                if not scope.is_function and node.name in self.plan.passed:
-                    return _made_of([_value(*inputs)])
-                if not scope.is_function and node.name in self.plan.norms:
-                    return self._operation(scope, _for_inference(node), list(map(_value, inputs)))
-                return self._operation(scope, node, inputs)
+                made = self._of(scope, node, inputs)
+        self._dead.note(node.op, inputs, controls, made.operation, made.outputs)
+        return made
+
+    @contextlib.contextmanager
+    def _blamed(self, node) -> Iterator[None]:
+        """Names the operation that could not be made."""
+        try:
+            yield
         except (ValueError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
             reason = _first_line(error)
             raise self._error(f"its operation {node.name!r} ({node.op}): {reason}") from error
+
+    def _of(self, scope: _Scope, node, inputs: list) -> _Made:
+        """A node of its inputs, or what takes its place."""
+        if not scope.is_function and node.name in self.plan.passed:
+            return _made_of([_value(*inputs)])
+        if not scope.is_function and node.name in self.plan.norms:
+            return self._operation(scope, _for_inference(node), list(map(_value, inputs)))
+        return self._operation(scope, node, inputs)
 
     def _operation(self, scope: _Scope, node, inputs: list) -> _Made:
         if node.op in _PLACEHOLDERS:

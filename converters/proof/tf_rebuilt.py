@@ -51,12 +51,6 @@ def lrn(node, inputs: Sequence) -> list:
     return [x * tf.pow(scale, -_number(node, "beta", 0.5))]
 
 
-def leaky_relu(node, inputs: Sequence) -> list:
-    """LeakyRelu, its slope as it was written."""
-    (x,) = inputs
-    return [tf.where_v2(x > 0, x, _number(node, "alpha", 0.2) * x)]
-
-
 def resize_bilinear(node, inputs: Sequence) -> list:
     """ResizeBilinear in all three ways of placing pixels; it is separable."""
     x, size = inputs
@@ -94,7 +88,6 @@ def _source_places(node, old, size, dtype):
 REBUILT: dict[str, Rebuild] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), fused_batch_norm),
     "LRN": lrn,
-    "LeakyRelu": leaky_relu,
     "ResizeBilinear": resize_bilinear,
 }
 

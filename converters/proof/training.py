@@ -9,32 +9,37 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from converters.files.graphdef import FORWARDING, VARIABLES, Graph, Node, parse_ref
+from converters.files.errors import CheckpointError
+from converters.files.graphdef import Graph, parse_ref
+from converters.graphs.dropouts import Dropouts
+from converters.graphs.inference import Inference
 from converters.graphs.network import Network
-from converters.graphs.variables import Variables
 from converters.proof import ours
-from converters.proof.comparison import TOLERANCE, compare
+from converters.proof.comparison import compare
 from converters.proof.images import Size, batches
-from converters.proof.plan import Plan
+from converters.proof.plan import GraphRunError, Plan
 from converters.proof.reference import GraphRunner
-from converters.proof.report import Report
-from converters.proof.sides import FunctionRun, GraphSource, Values, from_graph, to_graph
+from converters.proof.report import Proof, Report, statistic
+from converters.proof.rounding import by_own_rounding
+from converters.proof.sides import FunctionRun, GraphSource, Values
+from converters.proof.training_updates import (
+    debiased_statistics,
+    frozen_norms,
+    moving_statistics,
+    update_operations,
+)
+from slim_resnet.arch.parts import PARITY
 
 # Large enough that the batch has a variance where the network ends.
 IMAGE_SIZE: Size = (97, 113)
 BATCH_SIZE = 4
 
-_ASSIGNMENTS = frozenset(
-    ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
-     "AssignSubVariableOp")
-)  # fmt: skip
-_FORWARDING = FORWARDING | {"RefSwitch", "RefIdentity", "RefEnter"}
-_BRANCHES = frozenset(("If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"))
-_MOVING = ("mean", "variance")  # roles of a batch norm's parameters
+_MERGES = frozenset(("Merge", "RefMerge"))
 
 
 def trains(network: Network) -> bool:
@@ -46,6 +51,38 @@ def trains(network: Network) -> bool:
     )
 
 
+def with_training(
+    proof: Proof,
+    source: GraphSource,
+    *,
+    checkpoint: str,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Proof:
+    """Adds a step of the graph's training to a proof that passed, if the graph trains.
+
+    Args:
+        proof: of its inference.
+        source: the graph, its variables, and the network that was read of it.
+        checkpoint: what the user calls the checkpoint.
+        progress: called with a line for each step.
+    """
+    if not proof.passed or not trains(source.network):
+        return proof
+    progress(f"a step of the training of {source.name}")
+    size = max(c.image_size for c in proof.reports[0].comparisons)
+    try:
+        try:
+            report, notes = prove_training(source, checkpoint=checkpoint, image_size=size)
+        except GraphRunError:  # some graphs have a batch of one written into them
+            report, notes = prove_training(
+                source, checkpoint=checkpoint, image_size=size, batch_size=1
+            )
+    except CheckpointError as error:
+        told = str(error).removeprefix(f"{source.graph.path}: ")
+        return replace(proof, notes=(*proof.notes, f"its training was not run: {told}"))
+    return replace(proof, training=report, notes=(*proof.notes, *notes))
+
+
 def prove_training(
     source: GraphSource,
     *,
@@ -53,7 +90,7 @@ def prove_training(
     image_size: Size = IMAGE_SIZE,
     batch_size: int = BATCH_SIZE,
     seed: int = 0,
-) -> Report:
+) -> tuple[Report, tuple[str, ...]]:
     """Compares one step of the graph's training, but for gradients, with the torch module's.
 
     Args:
@@ -64,37 +101,91 @@ def prove_training(
         seed: of the images.
 
     Returns:
-        A `Report`: the values of the forward pass, then the new moving statistics, in float64.
+        A `Report`: the values of the forward pass, then the new moving statistics, in float64; and
+        notes on what could not be compared, a sentence each.
 
     Raises:
         As `converters.proof.proving.prove`.
     """
+    _check_dropouts(source)
     network = source.network
     fed = batches(network.inputs, [image_size], batch_size=batch_size, seed=seed)
     ((size, batch),) = fed.items()
+    updates = update_operations(source.graph, network)
+    frozen = frozen_norms(network, frozenset().union(*updates.values()))
+    debiased = debiased_statistics(source.graph, network)
     arrays = network.arrays(source.variables, double=True)
-    module = FunctionRun(ours.train_network, network.to_json(), arrays)
-    with _TrainingRun(source) as graph, module:
+    module = FunctionRun(ours.train_network, network.to_json(), arrays, frozen)
+    with _TrainingRun(source, tuple(updates)) as graph, module:
         module.run([batch])
         expected = graph.step(batch)
         (actual,) = module.result()
-    comparisons = compare("torch in training", size, expected, actual, "float64")
-    return Report(
+    names = [n for n in expected if n in actual and n not in map(statistic, debiased)]
+    comparisons = compare("torch in training", size, expected, actual, "float64", names=names)
+    report = Report(
         source=checkpoint,
         network=f"{len(network.layers)} layers",
         reference=f"the training of {source.name}",
         dtype="float64",
-        tolerance=TOLERANCE["float64"],
+        tolerance=PARITY["float64"],
         comparisons=tuple(comparisons),
     )
+    notes = _notes(frozen, debiased)
+    if not report.passed:
+        with _TrainingRun(source, tuple(updates), "float32") as graph:
+            rounded = graph.step(batch)
+        (report,), said = by_own_rounding([report], {size: expected}, {size: rounded})
+        notes += said
+    return report, tuple(notes)
+
+
+def _check_dropouts(source: GraphSource) -> None:
+    """Raises CheckpointError for a dropout that trains otherwise than torch's."""
+    inputs = frozenset(parse_ref(each.name) for each in source.network.inputs)
+    dropouts = Dropouts(Inference(source.graph, inputs, training=True))
+    for layer in source.network.layers:
+        if layer.kind == "dropout" and layer.name in source.graph.nodes:
+            found = dropouts.match(parse_ref(layer.name))
+            if found is not None and found.alpha:
+                raise CheckpointError(
+                    f"{source.graph.path}: its operation {layer.name!r} is an alpha dropout, which "
+                    "the module trains as any other: no step of a training was compared"
+                )
+
+
+def _notes(frozen: Sequence[str], debiased: Sequence[str]) -> list[str]:
+    found = []
+    if frozen:
+        found.append(
+            f"{len(frozen)} batch norms keep their statistics while the graph trains: call .eval() "
+            "on them after .train()"
+        )
+    if debiased:
+        found.append(
+            f"{len(debiased)} moving statistics are zero-debiased by the graph, and not by torch: "
+            "their steps were not compared"
+        )
+    return found
 
 
 class _TrainingRun:
     """The graph's training in TensorFlow; a context manager."""
 
-    def __init__(self, source: GraphSource) -> None:
+    def __init__(
+        self, source: GraphSource, updates: tuple[str, ...], dtype: str = "float64"
+    ) -> None:
         self._source = source
-        self._runner = GraphRunner(source.graph.definition, self._plan())
+        self._fetches = {name: in_training(source.graph, name) for name in source.values}
+        plan = Plan(
+            path=source.graph.path,
+            fetches=tuple(dict.fromkeys(self._fetches.values())),
+            inputs=source.inputs(),
+            dtype=dtype,
+            numbers=source.sixths(),
+            is_training=True,
+            updates=updates,
+        )
+        self._runner = GraphRunner(source.graph.definition, plan)
 
     def __enter__(self) -> _TrainingRun:
         return self
@@ -102,27 +193,15 @@ class _TrainingRun:
     def __exit__(self, *exception) -> None:
         self._runner.__exit__(*exception)
 
-    def _plan(self) -> Plan:
-        source = self._source
-        updates = update_operations(source.graph, source.network)
-        inputs = source.inputs()
-        numbers = source.sixths()
-        return Plan(
-            path=source.graph.path, fetches=source.values, inputs=inputs, numbers=numbers,
-            is_training=True, updates=updates,
-        )  # fmt: skip
-
     def step(self, batch: Mapping[str, np.ndarray]) -> Values:
         """The values of a forward pass, and by `moved` the statistics after it."""
-        network = self._source.network
-        self._runner.load(self._source.variables)
-        layouts = {each.name: each.layout for each in network.inputs}
-        self._runner.run([{n: to_graph(x, layouts[n]) for n, x in batch.items()}])
+        source = self._source
+        self._runner.load(source.variables)
+        self._runner.run([source.fed(batch)])
         found = self._runner.result()
-        layouts = {layer.name: layer.layout for layer in network.layers}
+        (computed,) = found.values
         values = {
-            name: from_graph(x, layouts.get(parse_ref(name)[0], "NHWC"))
-            for name, x in found.values[0].items()
+            name: computed[fetch] for name, fetch in self._fetches.items() if fetch in computed
         }
         stored = {
             place.name: found.variables[name]
@@ -130,7 +209,31 @@ class _TrainingRun:
             for place in places
             if name in found.variables
         }
-        return values | moved(network, stored)
+        return source.channels_last(values) | moved(source.network, stored)
+
+
+def in_training(graph: Graph, name: str) -> str:
+    """What training computes where inference computes a value.
+
+    Inference may take a branch of `tf.cond` that training does not: what the branches merge into
+    has the values of either.
+
+    Args:
+        graph: the graph.
+        name: of a value that inference computes.
+    """
+    waiting, seen = [name], {name}
+    while waiting:
+        for reader in graph.readers.get(parse_ref(waiting.pop())[0], ()):
+            if reader.name in seen:
+                continue
+            seen.add(reader.name)
+            if reader.op in _MERGES:
+                name, waiting = reader.name, [reader.name]
+                break
+            if reader.op == "Identity":
+                waiting.append(reader.name)
+    return name
 
 
 def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
@@ -145,50 +248,4 @@ def moved(network: Network, variables: Mapping[str, np.ndarray]) -> Values:
         parameter = network.parameters[name]
         if all(variable in variables for variable in parameter.variables):
             found[statistic(name)] = parameter.compute(variables, True)
-    return found
-
-
-def moving_statistics(network: Network) -> tuple[str, ...]:
-    """The parameters that are moving statistics of batch norms, whether these train or not."""
-    norms = [layer for layer in network.layers if layer.kind == "batch_norm"]
-    return tuple(dict.fromkeys(norm.weights[role] for norm in norms for role in _MOVING))
-
-
-def statistic(parameter: str) -> str:
-    """What a moving statistic is called in a report."""
-    return f"{parameter}, moved"
-
-
-def update_operations(graph: Graph, network: Network) -> tuple[str, ...]:
-    """The operations with which a training graph moves its batch norms' statistics.
-
-    Args:
-        graph: the graph.
-        network: what was read of it; its inputs, and which variables are moving statistics.
-    """
-    stored = Variables(graph)
-    moving = {v for name in moving_statistics(network) for v in network.parameters[name].variables}
-    from_inputs = _following(graph, [parse_ref(each.name)[0] for each in network.inputs])
-    found = []
-    for node in graph:
-        if node.name in from_inputs and (node.op in _ASSIGNMENTS or node.op in _BRANCHES):
-            targets = node.inputs[:1] if node.op in _ASSIGNMENTS else node.inputs
-            nodes = (graph.source(graph.nodes.get(name), _FORWARDING) for name in targets)
-            if any(_is_one(each, stored, moving) for each in nodes):
-                found.append(node.name)
-    return tuple(found)
-
-
-def _is_one(node: Node | None, stored: Variables, names: Iterable[str]) -> bool:
-    return node is not None and node.op in VARIABLES and stored.stored(node.name).name in names
-
-
-def _following(graph: Graph, names: Sequence[str]) -> set[str]:
-    """The operations that depend on some."""
-    found, waiting = set(names), list(names)
-    while waiting:
-        for reader in graph.readers.get(waiting.pop(), ()):
-            if reader.name not in found:
-                found.add(reader.name)
-                waiting.append(reader.name)
     return found

@@ -8,11 +8,12 @@ import numpy as np
 
 from converters.graphs.network import Input
 from converters.models.targets import to_keras, to_slim, to_torch
-from converters.proof.comparison import TOLERANCE, compare
+from converters.proof.comparison import compare
 from converters.proof.images import IMAGE_SIZES, Batch, batches
 from converters.proof.report import Report
 from converters.proof.subjects import graph_source
 from converters.recognise.recognised import Recognised
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.frameworks import require
 
 TARGETS = ("torch", "keras")
@@ -53,10 +54,9 @@ def verify(
         ValueError: an unknown target or dtype.
     """
     targets = tuple(targets)
-    if dtype not in TOLERANCE or not set(targets) <= set(TARGETS):
+    if dtype not in PARITY or not set(targets) <= set(TARGETS):
         raise ValueError(
-            f"dtype is one of {sorted(TOLERANCE)}, targets are of {TARGETS}: "
-            f"got {dtype!r}, {targets}"
+            f"dtype is one of {sorted(PARITY)}, targets are of {TARGETS}: got {dtype!r}, {targets}"
         )
     require("tensorflow")
     fed = batches(_inputs(ckpt), image_sizes, batch_size=batch_size, seed=seed)
@@ -74,7 +74,7 @@ def verify(
         network=ckpt.describe(),
         reference=name,
         dtype=dtype,
-        tolerance=TOLERANCE[dtype],
+        tolerance=PARITY[dtype],
         comparisons=tuple(comparisons),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.files.graphdef import Graph
 from converters.graphs import GraphFacts, graph_facts, read_network
+from converters.graphs.layer_facts import REMEDY
 from converters.graphs.network import Network
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
@@ -16,7 +17,7 @@ from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
 from converters.recognise.rules import apply_rules, read_rules
-from converters.recognise.unmoved import never_moved
+from converters.recognise.unmoved import NEVER_MOVED, never_moved, were_never_moved
 from converters.recognise.unread_variables import unread
 from slim_resnet.arch import Arch, assumptions
 from slim_resnet.arch.facts import TOLD
@@ -103,16 +104,23 @@ def load_checkpoint(
     if graph is None or (found and asked and not outputs and not inputs):
         if found is None:
             raise reason
-        return _by_names(file, found, weights, ignore, graph, damage)
+        return _remarked(_by_names(file, found, weights, ignore, graph, damage))
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if never_moved(source, graph, network):
         graph = graph.without_updates()
         network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
-        return _whole_graph(source, None, network, graph, weights, [])
-    return _by_graph(
+        return _remarked(_whole_graph(source, None, network, graph, weights, []))
+    exact = _by_graph(
         source, file, found, network, graph, weights, explicit=bool(outputs), whole=whole_graph
     )
+    return _remarked(exact)
+
+
+def _remarked(found: Recognised) -> Recognised:
+    if were_never_moved(found):
+        found.notes.append(NEVER_MOVED)
+    return found
 
 
 def _graph(file: WeightsFile, asked: bool) -> tuple[Graph | None, tuple[str, ...]]:
@@ -160,7 +168,7 @@ def _by_names(
 ) -> Recognised:
     """The residual network as names and the user say; a graph only gives rise to notes."""
     notes = [*file.notes, *found.notes, *remarks]
-    facts = None
+    facts, unused = None, bool(remarks)
     if graph is not None:
         try:
             facts = _facts(file, graph)
@@ -168,6 +176,7 @@ def _by_names(
             notes += _contradictions(facts.path, exact, found.arch)
         except CheckpointError as error:
             notes.append(f"{_UNUSED}: {error}")
+            unused = True
     made = Recognised(
         file,
         found.arch,
@@ -177,6 +186,7 @@ def _by_names(
         notes=notes,
         assumed=[words for _, words in assumptions(found.arch)],
         ignored=_ignored(file, found.scope, ignore),
+        graph_unused=unused,
     )
     _check_unread(made)
     return made
@@ -203,7 +213,7 @@ def _by_graph(
         facts = _facts(file, graph)
         exact = facts.apply(found.arch, scope=found.scope)
     except CheckpointError as error:
-        lacking = str(error)
+        lacking = str(error).removesuffix(f"; {REMEDY}")
     if exact is not None:
         names = {origin: name for name, origin in file.origins.items()}
         match = Match(exact, network, found.scope, names)
@@ -232,6 +242,13 @@ def _whole_graph(
     scope: str = "",
     facts: GraphFacts | None = None,
 ) -> Recognised:
+    needed = (name for each in network.parameters.values() for name in each.variables)
+    missing = next((name for name in needed if name not in file), None)
+    if missing is not None:
+        raise CheckpointError(
+            f"{graph.path}: it reads the variable {missing!r}, which {file.path} does not have: "
+            "give the checkpoint that belongs to the graph, or outputs that do not need it"
+        )
     return Recognised(
         file,
         backbone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -39,13 +40,17 @@ class Recognised(Mapping[str, np.ndarray]):
         notes: what a user should know of how it was read, a sentence each.
         assumed: what was assumed of the network, as nothing tells it, a clause each.
         ignored: names of variables that the user says do not matter.
+        graph_unused: whether there is a graph, which the user did not want, as it says otherwise.
         source: the file under its own names, where `file` has others by rules.
 
     Attributes:
         auxiliary: kind -> names of the variables that training left beside the network's own:
             optimizer slots, moving averages and so on.
         unknown: names of variables that are neither the network's nor of a known kind.
+        verified: whether what is written of it is proved before it is published.
     """
+
+    verified = False
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class Recognised(Mapping[str, np.ndarray]):
         notes: Iterable[str] = (),
         assumed: Iterable[str] = (),
         ignored: Iterable[str] = (),
+        graph_unused: bool = False,
         source: WeightsFile | None = None,
     ):
         if weights not in WEIGHTS:
@@ -78,6 +84,7 @@ class Recognised(Mapping[str, np.ndarray]):
         self.notes = list(notes)
         self.assumed = tuple(assumed)
         self.ignored = tuple(ignored)
+        self.graph_unused = graph_unused
         self._source = source or file
         self.auxiliary: dict[str, list[str]] = {}
         self.unknown: list[str] = []
@@ -106,6 +113,14 @@ class Recognised(Mapping[str, np.ndarray]):
     @property
     def path(self) -> str:
         return self.file.path
+
+    @property
+    def reference(self) -> str:
+        """What a conversion is compared with, in words."""
+        if self.graph is not None:
+            return os.path.basename(self.graph.path)
+        assumed = f", assuming {', '.join(self.assumed)}" if self.assumed else ""
+        return f"slim's {self.name}{assumed}"
 
     @property
     def name(self) -> str:

@@ -14,6 +14,12 @@ from converters.files import WeightsFile
 from converters.files.graphdef import Graph
 from converters.graphs.averages import MovingAverages
 from converters.graphs.network import Network
+from converters.recognise.recognised import Recognised
+
+NEVER_MOVED = (
+    "Every moving mean is 0 and every moving variance 1, as they are initialised: no training ran "
+    "tf.GraphKeys.UPDATE_OPS, so what inference computes is not what training saw."
+)
 
 
 def never_moved(file: WeightsFile, graph: Graph, network: Network) -> bool:
@@ -41,3 +47,13 @@ def _averages(network: Network) -> Iterator[tuple[str, float]]:
 
 def _is(file: WeightsFile, name: str, value: float) -> bool:
     return name in file and bool(np.all(file[name] == value))
+
+
+def were_never_moved(ckpt: Recognised) -> bool:
+    """Whether a network's moving statistics, if it has any, are what they are initialised with."""
+    names = [
+        name
+        for name, is_trainable in ckpt.model_variables.items()
+        if not is_trainable and name in ckpt and len(ckpt.file.shape(name)) == 1
+    ]
+    return bool(names) and all(np.isin(ckpt[name], (0, 1)).all() for name in names)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from slim_resnet.arch import family as families
+from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import (
     ACTIVATIONS,
     PADDINGS,
@@ -13,9 +13,6 @@ from slim_resnet.arch.parts import (
     check_choice,
     check_form,
 )
-
-if TYPE_CHECKING:
-    from slim_resnet.arch.architecture import Arch
 
 # Field of an Arch -> its values.
 CHOICES = {
@@ -31,7 +28,7 @@ CHOICES = {
 }
 
 
-def check(arch: Arch) -> None:
+def check(arch: Fields) -> None:
     """Raises ValueError for values that a field does not have, or that do not go together."""
     check_form(arch.form)
     for field, known in CHOICES.items():
@@ -48,8 +45,8 @@ def check(arch: Arch) -> None:
     _check_family(arch)
 
 
-def _check_family(arch: Arch) -> None:
-    traits = arch.traits
+def _check_family(arch: Fields) -> None:
+    traits = families.get(arch.family)
     check_choice(f"unit of {arch.family}", arch.unit, tuple(traits.unit_fns))
     if arch.form not in traits.forms:
         raise ValueError(

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import FORMS, Variable
-
-if TYPE_CHECKING:
-    from slim_resnet.arch.architecture import Arch
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -29,9 +26,9 @@ class ScriptNames:
         logits: the name of the weights of its logits layer.
     """
 
-    variables: Callable[[Arch], Iterator[Variable]]
+    variables: Callable[[Fields], Iterator[Variable]]
     mark: str
-    read: Callable[[Shapes], Arch]
+    read: Callable[[Shapes], Fields]
     logits: str
 
 
@@ -72,7 +69,7 @@ class Family:
 
 # Filled by the modules of `families`; architectures of a family can be made from then on.
 FAMILIES: dict[str, Family] = {}
-ENTRIES: dict[str, Arch] = {}
+ENTRIES: dict[str, Fields] = {}
 
 
 def register(family: Family) -> None:
@@ -86,7 +83,7 @@ def register(family: Family) -> None:
     FAMILIES[family.name] = family
 
 
-def add(*entries: Arch) -> None:
+def add(*entries: Fields) -> None:
     """Puts architectures into the registry, under their names.
 
     Raises:

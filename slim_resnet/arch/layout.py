@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import (
     RELU6,
     RESIDUAL_BOUND,
@@ -18,11 +18,8 @@ from slim_resnet.arch.parts import (
     unit_strides,
 )
 
-if TYPE_CHECKING:
-    from slim_resnet.arch.architecture import Arch
 
-
-def root(arch: Arch) -> Conv:
+def root(arch: Fields) -> Conv:
     """The root convolution; in pre-activation nets the first unit normalises and activates."""
     has_norm = arch.use_batch_norm and not arch.kind.preact
     return Conv(
@@ -40,7 +37,7 @@ def root(arch: Arch) -> Conv:
     )
 
 
-def logits(arch: Arch) -> Conv | None:
+def logits(arch: Fields) -> Conv | None:
     """The last layer; None: the network ends in its features."""
     if arch.num_classes is None:
         return None
@@ -56,7 +53,7 @@ def logits(arch: Arch) -> Conv | None:
     )
 
 
-def units(arch: Arch) -> Iterator[Unit]:
+def units(arch: Fields) -> Iterator[Unit]:
     """Every residual unit.
 
     Raises:
@@ -84,7 +81,7 @@ def units(arch: Arch) -> Iterator[Unit]:
         )
 
 
-def _unit(arch: Arch, block: int, index: int, depth_in: int, stride: int, rate: int) -> Unit:
+def _unit(arch: Fields, block: int, index: int, depth_in: int, stride: int, rate: int) -> Unit:
     kind, stage = arch.kind, arch.stages[block - 1]
     scope = f"block{block}/unit_{index}/{arch.unit}"
     after_sum = make_activation(arch.unit_activation, arch.activation_slope)
@@ -102,7 +99,7 @@ def _unit(arch: Arch, block: int, index: int, depth_in: int, stride: int, rate: 
 
 
 def _convs(
-    arch: Arch, scope: str, stage: Stage, depth: int, stride: int, rate: int
+    arch: Fields, scope: str, stage: Stage, depth: int, stride: int, rate: int
 ) -> Iterator[Conv]:
     inner = {
         "norm": arch.use_batch_norm,
@@ -133,14 +130,16 @@ def _convs(
         depth = width
 
 
-def _last(arch: Arch) -> dict:
+def _last(arch: Fields) -> dict:
     """What follows the last convolution of a unit, and its projection."""
     has_norm = arch.use_batch_norm and not arch.kind.preact
     has_bias = not has_norm or arch.conv_bias in ("units", "all")
     return {"norm": has_norm, "bias": has_bias, "activation": None}
 
 
-def _shortcut(arch: Arch, scope: str, depth_in: int, depth: int, stride: int) -> Conv | Pad | None:
+def _shortcut(
+    arch: Fields, scope: str, depth_in: int, depth: int, stride: int
+) -> Conv | Pad | None:
     if depth == depth_in:
         return None
     if arch.shortcut == "projection":
@@ -150,7 +149,7 @@ def _shortcut(arch: Arch, scope: str, depth_in: int, depth: int, stride: int) ->
     return Pad(stride, zeros, average=arch.shortcut == "average_pad")
 
 
-def scaled_stages(arch: Arch, depth_multiplier: float, min_base_depth: int) -> tuple[Stage, ...]:
+def scaled_stages(arch: Fields, depth_multiplier: float, min_base_depth: int) -> tuple[Stage, ...]:
     """The stages of `Arch.scale`."""
 
     def scaled(stage: Stage) -> Stage:

@@ -315,17 +315,22 @@ def stage_width(base_depth: int, cardinality: int, base_width: int) -> int:
     return int(base_depth * base_width / 64) * cardinality
 
 
-# L2 on the weights of convolutions, the default of slim's `resnet_arg_scope`.
+# The defaults of slim's `resnet_arg_scope`: L2 on weights of convolutions, and of batch norms.
 WEIGHT_DECAY = 1e-4
+BATCH_NORM_DECAY = 0.997
+BATCH_NORM_EPSILON = 1e-5
+
+# Largest difference over largest value that two correct builds may show. float64 rounding is below
+# 1e-14 here, so what exceeds its bound is a wrong structure; float32 hides small ones.
+PARITY = {"float64": 1e-12, "float32": 2e-5}
 
 # TensorFlow 1.15's fused batch norm takes this for any smaller epsilon (a demand of cuDNN's), so a
 # graph that says 1.001e-5 may have been asked for 1e-5, which is slim's.
 CLAMPED_EPSILON = 1.001e-5
-_NOMINAL_EPSILON = 1e-5
 
 
-def nominal_epsilon(epsilon: float, expected: float = _NOMINAL_EPSILON) -> float:
+def nominal_epsilon(epsilon: float, expected: float = BATCH_NORM_EPSILON) -> float:
     """The epsilon that was asked for; `expected` if that is one the clamp would hide."""
     if epsilon != CLAMPED_EPSILON:
         return epsilon
-    return expected if expected <= CLAMPED_EPSILON else _NOMINAL_EPSILON
+    return expected if expected <= CLAMPED_EPSILON else BATCH_NORM_EPSILON

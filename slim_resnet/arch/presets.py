@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import (
     CONVENTIONS,
     CUSTOM,
@@ -16,13 +16,11 @@ from slim_resnet.arch.parts import (
     check_convention,
 )
 
-if TYPE_CHECKING:
-    from slim_resnet.arch.architecture import Arch
 # Unit with the stride -> the pool that goes with it in a convention.
 _POOLS = {facts["stride_unit"]: facts["root_pool"] for facts in CONVENTIONS.values()}
 
 
-def convention_of(arch: Arch) -> str:
+def convention_of(arch: Fields) -> str:
     """The convention that fits `arch`; "custom" where none does."""
     names = ["slim"] if arch.kind.preact else list(CONVENTIONS)  # torchvision has no such nets
     for name in names:
@@ -32,7 +30,7 @@ def convention_of(arch: Arch) -> str:
     return CUSTOM
 
 
-def stem_of(arch: Arch) -> str:
+def stem_of(arch: Fields) -> str:
     """The stem that fits `arch`; "none" without a root block, "custom" where none does."""
     if not arch.root_block:
         return "none"
@@ -45,7 +43,7 @@ def _root_of(root: RootBlock) -> tuple[int, int, bool]:
     return root.kernel, root.stride, root.pool != "none"
 
 
-def named_facts(arch: Arch, changes: Mapping[str, object]) -> dict[str, object]:
+def named_facts(arch: Fields, changes: Mapping[str, object]) -> dict[str, object]:
     """`changes` of `arch` with the fields that `stem` and `convention` stand for.
 
     Raises:
@@ -77,7 +75,7 @@ def _stem_fields(stem: str, pool: str) -> dict[str, object]:
     }
 
 
-def _of_convention(arch: Arch, name: str) -> dict[str, object]:
+def _of_convention(arch: Fields, name: str) -> dict[str, object]:
     """The facts that a convention stands for in a network with the root of `arch`."""
     facts = {**CONVENTIONS[name], "stride_conv": arch.kind.strided}
     if not arch.has_root_pool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from slim_resnet.arch.fields import Fields
+from slim_resnet.arch.layout import logits, units
 from slim_resnet.arch.parts import CUSTOM
-
-if TYPE_CHECKING:
-    from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.presets import convention_of, stem_of
 
 _ACTIVATION_NAMES = {"relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "leaky ReLU", "elu": "ELU"}
 _POOLS = {
@@ -21,7 +20,7 @@ _POOLS = {
 _PADDINGS = {"symmetric": "padded symmetrically", "same": "padded SAME", "valid": "not padded"}
 
 
-def assumptions(arch: Arch) -> list[tuple[str, str]]:
+def assumptions(arch: Fields) -> list[tuple[str, str]]:
     """What is taken of `arch` that its variables cannot tell and its outputs depend on.
 
     Returns:
@@ -31,7 +30,7 @@ def assumptions(arch: Arch) -> list[tuple[str, str]]:
     return list(_assumptions(arch))
 
 
-def _assumptions(arch: Arch) -> Iterator[tuple[str, str]]:
+def _assumptions(arch: Fields) -> Iterator[tuple[str, str]]:
     yield "stride_unit", _stride(arch)
     yield "strides", "strides of the blocks " + "-".join(str(s.stride) for s in arch.stages)
     if arch.root_block:
@@ -42,31 +41,31 @@ def _assumptions(arch: Arch) -> Iterator[tuple[str, str]]:
     if arch.use_batch_norm or arch.kind.preact:
         yield "batch_norm_epsilon", f"epsilon {arch.batch_norm_epsilon:g}"
     yield "output_stride", _output_stride(arch)
-    if any(unit.shortcut and not unit.projection for unit in arch.units):
+    if any(unit.shortcut and not unit.projection for unit in units(arch)):
         yield "shortcut", f"shortcut {arch.shortcut}"
-    ends = "logits" if arch.logits else "features"
-    pooled = "of the pooled features" if arch.logits else "pooled"
+    ends = "logits" if logits(arch) else "features"
+    pooled = "of the pooled features" if logits(arch) else "pooled"
     yield "global_pool", f"{ends} {pooled if arch.global_pool else 'of every position'}"
 
 
-def _stride(arch: Arch) -> str:
+def _stride(arch: Fields) -> str:
     told = f"stride in the {arch.stride_unit} unit"
     return told if arch.stride_conv == arch.kind.strided else f"{told}'s {arch.stride_conv}"
 
 
-def _activations(arch: Arch) -> str:
+def _activations(arch: Fields) -> str:
     inner, after = (_activation(arch, n) for n in (arch.activation, arch.unit_activation))
     where = "before the convolutions of a unit" if arch.kind.preact else "after the sum"
     told = inner if inner == after else f"{inner}, {after} {where}"
     return f"{told}, bounded residuals" if arch.use_bounded_activations else told
 
 
-def _activation(arch: Arch, name: str) -> str:
+def _activation(arch: Fields, name: str) -> str:
     told = "no activation" if name == "none" else _ACTIVATION_NAMES.get(name, name)
     return f"{told} of slope {arch.activation_slope:g}" if name == "leaky_relu" else told
 
 
-def _output_stride(arch: Arch) -> str:
+def _output_stride(arch: Fields) -> str:
     grid = next((s.unit_rates for s in reversed(arch.stages) if s.unit_rates), None)
     multi_grid = f", unit rates {'-'.join(map(str, grid))}" if grid else ""
     if arch.output_stride is not None:
@@ -77,16 +76,16 @@ def _output_stride(arch: Arch) -> str:
     return f"output_stride {total} ({multi_grid[2:] or 'no atrous convolution'})"
 
 
-def deviations(arch: Arch) -> list[str]:
+def deviations(arch: Fields) -> list[str]:
     """What of `arch` is neither slim's nor a convention's, a few words each."""
     told = {
         f"{arch.input_channels}-channel images": arch.input_channels != 3,
-        "no root block": arch.stem == "none",
+        "no root block": stem_of(arch) == "none",
         f"{arch.root_kernel}x{arch.root_kernel} root of stride {arch.root_stride}, "
-        f"{_POOLS[arch.root_pool]}": arch.stem == CUSTOM,
+        f"{_POOLS[arch.root_pool]}": stem_of(arch) == CUSTOM,
         f"root {_PADDINGS[arch.root_padding]}": arch.root_padding != "symmetric",
-        _stride(arch): arch.convention == CUSTOM,
-        _POOLS[arch.root_pool]: arch.convention == CUSTOM and arch.stem == "imagenet",
+        _stride(arch): convention_of(arch) == CUSTOM,
+        _POOLS[arch.root_pool]: convention_of(arch) == CUSTOM and stem_of(arch) == "imagenet",
         f"strided 3x3 {_PADDINGS[arch.conv_padding]}": arch.conv_padding != "symmetric",
         _activations(arch): (arch.activation, arch.unit_activation) != ("relu", "relu"),
         "no batch norm": not arch.use_batch_norm,

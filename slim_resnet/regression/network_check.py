@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.regression.aspects import Aspect, structure
 from slim_resnet.regression.measured import Measured, NotComparable, measure
 from slim_resnet.regression.rebuilt import Net, rebuild, recorded_graph
 from slim_resnet.regression.record import Record
-
-# Largest difference over largest value of an end point: float64 shows structure, float32 rounds.
-BOUNDS = {"float32": 2e-5, "float64": 1e-12}
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def check(
     aspects = structure(record, net, recorded_graph(record))
     names = net.counterparts(record)
     measured: list[Measured] = []
-    for dtype in BOUNDS:
+    for dtype in sorted(PARITY):
         progress(f"running the {dtype} network")
         chosen = [c for c in record.cases if c.startswith(dtype) and (cases is None or c in cases)]
         skipped = _why_skipped(record, dtype, chosen, checkpoint)
@@ -76,7 +74,7 @@ def bound(record: Record, case: str) -> float | None:
     A training graph in float32 has no bound: the statistics of a few pixels magnify rounding.
     """
     dtype = case.partition("|")[0]
-    return None if record.info["training"] and dtype == "float32" else BOUNDS[dtype]
+    return None if record.info["training"] and dtype == "float32" else PARITY[dtype]
 
 
 def _numbers(

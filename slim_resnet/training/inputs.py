@@ -13,7 +13,7 @@ import numpy as np
 
 from slim_resnet.compat import tf
 from slim_resnet.datasets import Dataset, DatasetError, Stream
-from slim_resnet.training import order
+from slim_resnet.training import ordering
 from slim_resnet.training.placement import ALONE, Placement
 from slim_resnet.training.recipe import Recipe
 
@@ -113,7 +113,7 @@ def _memory(dataset: Dataset, recipe: Recipe, steps, placement: Placement):
     """Whole batches at once: for small images the ops cost more than the pixels."""
 
     def gather(step):
-        index = order.images_of_step(dataset, recipe, step, placement)
+        index = ordering.images_of_step(dataset, recipe, step, placement)
         return dataset.images[index], dataset.labels[index]
 
     def batch(step):
@@ -134,7 +134,7 @@ def _draws(dataset: Dataset, recipe: Recipe, step, placement: Placement):
 
     They are drawn for the whole step, so that they do not depend on the number of workers.
     """
-    mine, whole = order.share(recipe, placement)
+    mine, whole = ordering.share(recipe, placement)
     offsets = tf.random.stateless_uniform(
         [whole, 2], tf.stack([recipe.seed, 2 * step]), 0, 2 * dataset.padding + 1, tf.int32
     )
@@ -160,13 +160,15 @@ def _disk(stream: Stream, recipe: Recipe, steps, placement: Placement):
 
     def images_of(step):
         positions = tf.numpy_function(
-            lambda step: order.positions(step, recipe, placement), [step], tf.int64
+            lambda step: ordering.positions(step, recipe, placement), [step], tf.int64
         )
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(positions, [recipe.batch_size]))
 
     def image(position):
         index = tf.numpy_function(
-            lambda p: order.order(len(stream), recipe.seed, np.array([p]))[0], [position], tf.int64
+            lambda p: ordering.order(len(stream), recipe.seed, np.array([p]))[0],
+            [position],
+            tf.int64,
         )
         if not recipe.augment:
             pixels, label = _test_image(stream, index)

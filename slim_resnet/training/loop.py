@@ -16,7 +16,7 @@ from slim_resnet import graph as graph_lib
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.compat import tf
 from slim_resnet.datasets import Dataset, Stream
-from slim_resnet.training import hooks, inputs, model, numerics, order, records, resume
+from slim_resnet.training import hooks, inputs, model, numerics, ordering, records, resume
 from slim_resnet.training.evaluation import Evaluation, evaluate
 from slim_resnet.training.evaluator import Evaluator
 from slim_resnet.training.observer import Observer, Step
@@ -174,7 +174,7 @@ class _Training:
             where = self.run.training, self.run.recipe, self.step, self.placement
             if not numerics.is_divergence(error):
                 if isinstance(self.run.training, Stream):
-                    inputs.check_decodable(self.run.training, order.images_of_step(*where))
+                    inputs.check_decodable(self.run.training, ordering.images_of_step(*where))
                 raise
             batch = inputs.training_batch(*where)
             # Past the hooks, which have their own fetches.

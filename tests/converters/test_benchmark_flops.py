@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converters.benchmark import FORWARD, TRAINING, flops
-from converters.benchmark.flops import feature_size
+from converters.benchmark.operation_counts import feature_size
 from slim_resnet import arch as arch_lib
 
 # Basic and bottleneck units, every shortcut, both stems.

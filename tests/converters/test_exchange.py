@@ -95,7 +95,7 @@ def slim_logits(arch, values, images):
 @pytest.mark.parametrize(
     ("library", "name", "model"),
     [
-        ("torchvision", "resnext_v1_50", "resnext50_32x4d"),
+        pytest.param("torchvision", "resnext_v1_50", "resnext50_32x4d", marks=pytest.mark.slow),
         ("torchvision", "resnet_v1_50", "resnet50"),
         ("timm", "resnext_v1_50", "resnext50_32x4d"),
         pytest.param(

@@ -254,7 +254,11 @@ def test_a_process_that_does_not_know_the_dataset_ends_the_training(open_net, di
 
 
 @pytest.mark.parametrize(
-    ("reopen", "reason"), [(killed, "SIGKILL"), (broken, "DatasetError: this file is truncated")]
+    ("reopen", "reason"),
+    [
+        pytest.param(killed, "SIGKILL", marks=pytest.mark.slow),
+        (broken, "DatasetError: this file is truncated"),
+    ],
 )
 def test_a_lost_process_ends_the_training(open_net, digits, reopen, reason):
     threads = torch.get_num_threads()

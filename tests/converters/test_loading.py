@@ -89,8 +89,9 @@ def test_strides_are_read_off_the_graph(narrow, tmp_path):
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     found = converters.load_checkpoint(tmp_path / "model.ckpt").arch
     assert [s.stride for s in found.stages] == [3, 3, 3, 3]
-    (note,) = converters.load_checkpoint(tmp_path / "model.ckpt", arch=arch).notes
+    note, untrained = converters.load_checkpoint(tmp_path / "model.ckpt", arch=arch).notes
     assert "the graph has strides [3, 3, 3, 3], but [2, 2, 2, 1] was asked for" in note
+    assert untrained.startswith("Every moving mean is 0 and every moving variance 1")
 
 
 def test_a_damaged_graph_is_no_obstacle_to_who_says_the_convention(data, tmp_path):
@@ -107,7 +108,7 @@ def test_a_damaged_graph_is_no_obstacle_to_who_says_the_convention(data, tmp_pat
 
 @pytest.mark.parametrize(
     "changes", [{"convention": "torchvision"}, {"output_stride": 8}, {"batch_norm_epsilon": 1e-3},
-                {"form": "branches"}], ids=str
+                pytest.param({"form": "branches"}, marks=pytest.mark.slow)], ids=str
 )  # fmt: skip
 def test_a_dump_of_ours_remembers_what_weights_do_not_tell(changes, narrow, save_checkpoint,
                                                            tmp_path):  # fmt: skip

@@ -89,12 +89,15 @@ def batches():
     }
 
 
-@pytest.mark.parametrize("convention", ["slim", "torchvision"])
+@pytest.mark.parametrize(
+    "convention", ["slim", pytest.param("torchvision", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("target", "suffix", "load"),
     [("torch", ".pt2", LOAD_PT2), ("onnx", ".onnx", LOAD_ONNX)],
     ids=["pt2", "onnx"],
 )
+@pytest.mark.slow
 def test_programs_run_without_this_project(target, suffix, load, convention, batches, tmp_path):
     if load is LOAD_ONNX:
         pytest.importorskip("onnxscript")

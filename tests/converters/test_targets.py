@@ -77,7 +77,7 @@ def test_torch_end_points_of_tf_115(legacy_run):
         pytest.param(
             "resnext_v1_50", {"output_stride": 8, "num_classes": None}, marks=pytest.mark.slow
         ),
-        ("resnet_v1_50", {"output_stride": 16}),
+        pytest.param("resnet_v1_50", {"output_stride": 16}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -91,6 +91,7 @@ def test_narrow_nets_match_at_every_end_point(name, changes, narrow, save_checkp
 
 
 @pytest.mark.parametrize("convention", ["slim", "torchvision"])
+@pytest.mark.slow
 def test_resnext_50_matches_in_both_conventions(convention, save_checkpoint):
     prefix = save_checkpoint(arch_lib.get("resnext_v1_50"))
     ckpt = converters.load_checkpoint(prefix, convention=convention)

@@ -37,7 +37,9 @@ def resnext(narrow, save_checkpoint):
     return load(save_checkpoint(arch.replace(stages=stages)))
 
 
-@pytest.fixture(scope="module", params=["slim_v1", "slim_v2", "resnext"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("slim_v1", marks=pytest.mark.slow), "slim_v2", "resnext"]
+)
 def ckpt(request, data):
     if request.param == "resnext":
         return request.getfixturevalue("resnext")

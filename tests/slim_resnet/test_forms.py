@@ -132,6 +132,7 @@ def test_a_saver_restores_what_was_transcoded(form, narrow, tmp_path):
     assert len(read.auxiliary["optimizer slots"]) == 161
 
 
+@pytest.mark.slow
 def test_conversion_of_another_form_needs_no_extra_step(narrow):
     ckpt = seeded(narrow("resnext_v1_50", form="branches"))
     report = converters.verify(ckpt, ["torch"], image_sizes=[(32, 33)])

@@ -20,7 +20,7 @@ NETS = [
     ("resnet_v1_18", "grouped"),
     ("resnet_cifar_20", "grouped"),
     ("resnext_v2_50", "grouped"),
-    ("resnext_29_8x64d", "grouped"),
+    pytest.param("resnext_29_8x64d", "grouped", marks=pytest.mark.slow),
     ("resnext_29_8x64d", "branches"),
     ("resnext_cifar", "concat"),
 ]

@@ -87,6 +87,7 @@ def test_grouped_form_restores_and_gives_the_scripts_logits(data, recorded, tmp_
         np.testing.assert_array_equal(back[name], ckpt[name])
 
 
+@pytest.mark.slow
 def test_shape_of_the_script():
     """Cardinality 8, 64 channels a branch: what the script itself builds."""
     with tf.Graph().as_default(), slim.arg_scope(resnext_cifar.resnext_cifar_arg_scope()):

@@ -53,7 +53,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("onednn", ["0", "1"])
+@pytest.mark.parametrize("onednn", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_gradients_equal_those_of_split_and_concat(onednn):
     found = subprocess.run(
         [sys.executable, "-c", GRADIENTS],

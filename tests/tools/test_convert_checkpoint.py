@@ -52,6 +52,7 @@ def test_torch_file_is_loaded_with_its_architecture(tool, data, tmp_path, record
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([output.name, "report.json"])
 
 
+@pytest.mark.slow
 def test_keras_file_loads_without_this_project(tool, data, tmp_path, recorded):
     found = tool(
         "convert_checkpoint", data / "slim_v1" / "v2", "--to", "keras", "--output",
@@ -280,6 +281,7 @@ def test_nan_in_a_weight(tool, narrow, save_checkpoint, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_failed_verification_writes_nothing(data, tmp_path, tools_on_path):
     """A file that is wrong (here: one variance) ends with exit code 1."""
     code = (

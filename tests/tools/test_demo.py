@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 
 def test_the_demo_proves_and_writes(tool, data, tmp_path):
@@ -12,6 +13,7 @@ def test_the_demo_proves_and_writes(tool, data, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["resnet.keras", "resnet.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_demo_can_fail(tool, data, tmp_path):
     recorded = dict(np.load(data / "slim_v1/outputs.npz"))
     recorded["64x64|ep|resnet_v1_50/block3"] *= 1.001

@@ -57,6 +57,7 @@ def test_what_is_said_in_a_pipe(tuned):
     assert {value.dtype.name for value in weights(path).values()} == {"float32", "int64"}
 
 
+@pytest.mark.slow
 def test_torchrun_trains_the_same(converted, tuned, tmp_path):
     path = tmp_path / "tuned.pt"
     command = [

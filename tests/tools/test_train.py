@@ -156,6 +156,7 @@ def converted(trained, tmp_path_factory):
     return [path for _, path in files]
 
 
+@pytest.mark.slow
 def test_all_engines_and_converted_files_agree_to_the_image(
     cifar, trained, converted, tool, tmp_path
 ):

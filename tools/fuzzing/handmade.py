@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.checksums import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.files import WeightsFile
-from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.checksums import masked_crc32c
 from converters.files.checkpoint.slices import slice_key
 from converters.files.checkpoint.table import Table
 from converters.files.checkpoint.writer import write_bundle

@@ -13,13 +13,14 @@ from converters.files.checkpoint.pieces import Variable
 from converters.files.checkpoint.state import missing, resolve, v1_files
 from converters.files.checkpoint.v1 import open_v1
 from converters.files.errors import CheckpointError
-from converters.files.graph_files import read_meta
+from converters.files.graph_files import read_graph, read_meta
 from converters.files.graphdef import Graph
 from converters.files.weights_file import WeightsFile
 
 __all__ = ["CheckpointError", "open_checkpoint"]
 
 _META = ".meta"
+_TEXT = "graph.pbtxt"
 _MOST_LISTED = 3
 
 
@@ -41,7 +42,7 @@ def open_checkpoint(
         verify: whether to check the checksums of all values now.
 
     Returns:
-        The variables by name; `graph` reads the `.meta` beside them.
+        The variables by name; `graph` reads the `.meta` or `graph.pbtxt` beside them.
 
     Raises:
         CheckpointError: if there is no such checkpoint or it is damaged. It names the file, the
@@ -69,10 +70,16 @@ def open_checkpoint(
 def graph_beside(stem: str) -> Graph | None:
     """The graph in the `.meta` that a Saver left beside a checkpoint, None where there is none.
 
+    Without a `.meta` it is that of `graph.pbtxt`, which Supervisors, MonitoredSessions and
+    Estimators leave in the folder of a training.
+
     Raises:
         CheckpointError: it is damaged.
     """
-    return read_meta(stem + _META) if os.path.isfile(stem + _META) else None
+    if os.path.isfile(stem + _META):
+        return read_meta(stem + _META)
+    text = os.path.join(os.path.dirname(stem), _TEXT)
+    return read_graph(text) if os.path.isfile(text) else None
 
 
 def _notes(variables: dict[str, Variable]) -> tuple[str, ...]:

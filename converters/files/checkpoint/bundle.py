@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.checksums import masked_crc32c
 from converters.files.checkpoint.pieces import Variable
 from converters.files.checkpoint.slices import (
     Slice,
@@ -26,7 +26,7 @@ from converters.files.checkpoint.slices import (
 from converters.files.checkpoint.table import Table
 from converters.files.dtypes import DType, dtype_of
 from converters.files.errors import Incomplete, Malformed, blame
-from converters.files.mapped import file_size, mapped
+from converters.files.memory_maps import file_size, mapped
 from converters.files.shapes import Shape, parse_shape
 from converters.files.wire import Buffer, Message, decode
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from converters.files.errors import CheckpointError, Malformed, blame
 from converters.files.escapes import unescape
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.wire import decode
 
 _STATE_NAME = "checkpoint"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.checksums import masked_crc32c
 from converters.files.checkpoint.snappy import decompress
 from converters.files.errors import Malformed
 from converters.files.wire import Buffer, read_varint

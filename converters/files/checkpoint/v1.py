@@ -21,7 +21,7 @@ from converters.files.checkpoint.slices import (
 from converters.files.checkpoint.table import Table
 from converters.files.dtypes import DType, dtype_of, stored_values
 from converters.files.errors import Incomplete, Malformed, blame
-from converters.files.mapped import mapped
+from converters.files.memory_maps import mapped
 from converters.files.shapes import Shape, parse_shape
 from converters.files.wire import Message
 

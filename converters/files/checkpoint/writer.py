@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from converters.files.checkpoint.crc32c import masked_crc32c
+from converters.files.checkpoint.checksums import masked_crc32c
 from converters.files.checkpoint.table import MAGIC
 from converters.files.dtypes import number_of
 from converters.files.wire import encode_varint

@@ -79,7 +79,7 @@ def _divide(b: Builder, layer: Layer):
 
 
 def _leaky_relu(b: Builder, layer: Layer):
-    slope = layer.options["alpha"]
+    slope = float(np.float32(layer.options["alpha"]))  # as TensorFlow keeps it
     return b.layer(layers.LeakyReLU, layer, b.tensor(layer.inputs[0]), negative_slope=slope)
 
 

@@ -3,7 +3,7 @@
 `naming`, `metadata` and `lowering` need no torch; `module`, `ops` and `layers` do.
 """
 
-from converters.models.network_torch.metadata import NETWORK_KEY, metadata, recorded_network
 from converters.models.network_torch.naming import parameter_names, state_arrays
+from converters.models.network_torch.recorded import NETWORK_KEY, metadata, recorded_network
 
 __all__ = ["NETWORK_KEY", "metadata", "parameter_names", "recorded_network", "state_arrays"]

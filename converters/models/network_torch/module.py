@@ -17,13 +17,13 @@ from converters.graphs.network import Network
 from converters.models.network_torch import layers
 from converters.models.network_torch.lowering import host_constants, lower
 from converters.models.network_torch.making import Making, making_of
-from converters.models.network_torch.metadata import NETWORK_KEY, recorded_network
 from converters.models.network_torch.naming import (
     Names,
     name_parameters,
     state_arrays,
 )
 from converters.models.network_torch.program import Program
+from converters.models.network_torch.recorded import NETWORK_KEY, recorded_network
 from slim_resnet.frameworks import require
 
 torch = require("torch")

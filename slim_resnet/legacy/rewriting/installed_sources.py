@@ -58,14 +58,14 @@ def exists(name: str) -> bool | None:
 
     Returns:
         None where that cannot be told: the package is not installed, the module has no source or
-        makes its names as it loads.
+        makes its names as it loads, or takes all those of a module that has no source.
     """
     found = place(name)
     if found is None:
         return None
     if _is_there(found) or found.path.name.endswith("_pb2.py"):
         return True
-    if b"globals()" in found.path.read_bytes():
+    if b"globals()" in found.path.read_bytes() or not all(map(_place, _bound(found.path)[1])):
         return None
     compiled = found.path.parent.glob(f"{found.rest[0]}.*so")
     return None if found.path.name == "__init__.py" and any(compiled) else False

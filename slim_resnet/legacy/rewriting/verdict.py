@@ -68,9 +68,12 @@ def judge(name: str) -> Verdict | None:
         return _tensorflow(name)
     if top == "numpy":
         return _numpy(rest)
-    if top in (*python_stdlib.MODULES, *image_libraries.MODULES):
+    if top in python_stdlib.MODULES:  # what Python has instead is always there
         symbol = symbols.lookup(name)
-        return _old(name, symbol) if symbol else None
+        return symbol and Verdict(Group.SHIM, symbol.successor, symbol.remedy)
+    if top in image_libraries.MODULES:
+        symbol = symbols.lookup(name)
+        return symbol and _old(name, symbol)
     if top == "absl":
         return Verdict(Group.SHIM, remedy="absl has a flag of this name: pass allow_override=True")
     if top == "python2":

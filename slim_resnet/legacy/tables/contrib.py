@@ -24,6 +24,11 @@ _SLIM = {
     **{f"tf.contrib.slim.nets.{name}": f"slim_resnet.{name}" for name in _OURS},
     **{f"tf.contrib.slim.python.slim.nets.{name}": f"slim_resnet.{name}" for name in _OURS},
     **moved("tf.contrib.slim", "nest", f"{_PYTHON}.util"),
+    **moved(
+        "tf.contrib.slim",
+        "bucketization_op normalization optimizers regularizers rev_block_lib",
+        "tf_slim.layers",
+    ),
     "tf.contrib.slim.zero_initializer": "tf.contrib.framework.zero_initializer",
 }
 
@@ -138,6 +143,7 @@ _LOSSES_AND_METRICS = {
     "tf.contrib.losses": "tf_slim.losses",
     "tf.contrib.losses.python": "tf_slim.losses",
     "tf.contrib.losses.python.losses": "tf_slim.losses",
+    "tf.contrib.losses.python.losses.loss_ops": "tf_slim.losses.loss_ops",
     "tf.contrib.losses.python.metric_learning": "tf_slim.losses.metric_learning",
     "tf.contrib.losses.python.metric_learning.metric_loss_ops": "tf_slim.losses.metric_learning",
     "tf.contrib.metrics": "tf_slim.metrics",

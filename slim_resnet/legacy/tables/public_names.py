@@ -53,11 +53,6 @@ def find(name: str) -> Where | None:
     return Where.MODULE
 
 
-def public_names(module: str) -> tuple[str, ...]:
-    """What `from tensorflow.compat.v1.<module> import *` brings ("" is tensorflow itself)."""
-    return tuple(name for name, where in _read().get(module, {}).items() if where != Where.V2)
-
-
 @functools.cache
 def _read() -> dict[str, dict[str, Where]]:
     modules = {}

@@ -111,6 +111,8 @@ def _places() -> frozenset[str]:
         places.update(".".join(parts[:i]) for i in range(1, len(parts)))
         if name.startswith("tf.contrib.") and len(parts) == 3:
             places.add(name)
+    # The same under an old path of its inside is a place, too.
+    places.update(name for name, successor in _SUCCESSORS.items() if successor in places)
     return frozenset(places)
 
 

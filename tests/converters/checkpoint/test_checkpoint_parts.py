@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fuzzing.handmade import snappy
 
-from converters.files.checkpoint.crc32c import crc32c, masked_crc32c
+from converters.files.checkpoint.checksums import crc32c, masked_crc32c
 from converters.files.checkpoint.snappy import decompress
 from converters.files.errors import Malformed
 from converters.files.escapes import unescape

@@ -10,6 +10,10 @@ from converters.files import CheckpointError
 pytest.importorskip("tensorflow")
 
 RATE = 0.4
+ALWAYS = (
+    "The graph's own dropouts are always on, so that what it computes is random: here they do "
+    "nothing at inference."
+)
 
 
 def uniform(tf, x):
@@ -66,6 +70,7 @@ def test_a_dropout_knows_its_rate_and_does_nothing(build, form):
     network = built.read("out")
     assert kinds(network) == ["relu", "dropout", "relu"]
     assert only(network, "dropout").options["rate"] == pytest.approx(RATE, abs=1e-6)
+    assert ALWAYS in network.notes
     assert built.error(network, {"out": built.computed["before"]}) < 1e-6
 
 
@@ -82,6 +87,7 @@ def test_a_rate_that_is_fed_is_not_known(build, form):
     built = build(net(form))
     network = built.read("out")
     assert only(network, "dropout").options["rate"] is None
+    assert ALWAYS not in network.notes
     assert [each.name for each in network.inputs] == ["image"]
 
 
@@ -102,6 +108,7 @@ def test_a_dropout_in_a_cond_keeps_the_rate_of_training(build, form):
     network = built.read("out")
     assert kinds(network) == ["relu", "dropout", "relu"]
     assert only(network, "dropout").options["rate"] == pytest.approx(RATE, abs=1e-6)
+    assert ALWAYS not in network.notes
     assert built.error(network, {"out": built.computed["before"]}) < 1e-6
 
 

@@ -12,8 +12,8 @@ from hand_built import Draft
 
 from converters.graphs.network import Network, Parameter
 from converters.models.network_torch import metadata, parameter_names, state_arrays
-from converters.models.network_torch.metadata import recorded_network
 from converters.models.network_torch.naming import original_arrays
+from converters.models.network_torch.recorded import recorded_network
 from converters.models.network_torch.reserved import RESERVED
 
 

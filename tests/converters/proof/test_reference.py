@@ -9,7 +9,7 @@ from converters.files import CheckpointError
 from converters.files.graphdef import parse_ref
 from converters.proof.plan import Fed, GraphRunError, Plan
 from converters.proof.reference import run_graph
-from converters.proof.substitutions import substitutions
+from converters.proof.substituting import substitutions
 from converters.proof.tf_graph import RunnableGraph
 from slim_resnet.compat import tf
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from dataclasses import replace
 
 import pytest
 
+from converters import convert
 from converters.files import open_weights
 from converters.files.graph_files import read_meta
 from converters.graphs import read_network
+from converters.proof.comparison import Comparison
+from converters.proof.report import Proof, Report
 from converters.proof.sides import GraphSource
-from converters.proof.training import prove_training, trains, update_operations
+from converters.proof.training import prove_training, trains, with_training
+from converters.proof.training_updates import update_operations
 from slim_resnet.compat import slim, tf
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -24,7 +29,9 @@ pytestmark = pytest.mark.usefixtures("inline")
 def test_a_training_graph_and_its_module_take_the_same_step(wild, name, statistics):
     case = wild(name)
     assert trains(case.network)
-    check_right(prove_training(case.source, checkpoint="model.ckpt-100"), statistics)
+    report, notes = prove_training(case.source, checkpoint="model.ckpt-100")
+    check_right(report, statistics)
+    assert notes == ()
 
 
 def check_right(report, statistics):
@@ -40,7 +47,18 @@ FORMS = {
     "not fused": {"fused": False},
     "updates in place": {"updates_collections": None},
     "without gamma": {"scale": False, "center": True},
+    "zero-debiased": {"zero_debias_moving_mean": True},
+    "frozen": {},
+    "alpha dropout": {},
 }
+TRAINED = list(FORMS)[:4]  # as torch trains
+
+
+def alpha_dropout(x, keep=0.75, alpha=-1.7580993408473766):
+    """As tf.contrib.nn had it."""
+    mask = tf.floor(tf.random_uniform(tf.shape(x)) + keep)
+    a = (keep + alpha**2 * keep * (1 - keep)) ** -0.5
+    return tf.add((x * mask + alpha * (1 - mask)) * a, -a * alpha * (1 - keep), "alpha_dropout")
 
 
 @contextlib.contextmanager
@@ -61,6 +79,7 @@ def trained(tmp_path_factory):
     @functools.cache
     def make(form: str, fed: str = "") -> GraphSource:
         options = {"scale": True, "decay": 0.9, **FORMS[form]}
+        first = {**options, "is_training": False} if form == "frozen" else None
         prefix = str(tmp_path_factory.mktemp("trained") / "model.ckpt")
         with control_flow(fed), tf.Graph().as_default(), tf.Session() as session:
             tf.set_random_seed(0)
@@ -70,9 +89,13 @@ def trained(tmp_path_factory):
                 [slim.conv2d], normalizer_fn=slim.batch_norm,
                 normalizer_params={**options, "is_training": training},
             ):  # fmt: skip
-                net = slim.conv2d(image, 8, 3, stride=2, scope="conv1")
+                given = {"normalizer_params": first} if first else {}
+                net = slim.conv2d(image, 8, 3, stride=2, scope="conv1", **given)
                 net = slim.conv2d(net, 8, 3, stride=2, scope="conv2")
-                net = slim.dropout(net, 0.75, is_training=training, scope="dropout")
+                if form == "alpha dropout":
+                    net = alpha_dropout(net)
+                else:
+                    net = slim.dropout(net, 0.75, is_training=training, scope="dropout")
                 net = slim.conv2d(net, 5, 1, activation_fn=None, normalizer_fn=None, scope="logits")
             tf.train.MomentumOptimizer(0.1, 0.9).minimize(tf.reduce_sum(net * net))
             session.run(tf.global_variables_initializer())
@@ -86,16 +109,36 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("form", "fed"),
-    [*((form, "") for form in FORMS), ("fused", "functions")],
+    [
+        *((form, fed) for form in list(FORMS)[:4] for fed in ("", "switches")),
+        ("fused", "functions"),
+    ],
 )
 def test_every_form_of_batch_norm_trains_as_its_graph(trained, form, fed):
     """`is_training` a constant, or fed: then the graph has tf.cond, in either way to write it."""
-    check_right(prove_training(trained(form, fed), checkpoint="model.ckpt"), 4)
+    report, notes = prove_training(trained(form, fed), checkpoint="model.ckpt")
+    check_right(report, 4)
+    assert notes == ()
+
+
+def test_frozen_batch_norms_are_told(trained):
+    """They take no part in the training: theirs are compared in `.eval()` mode."""
+    report, notes = prove_training(trained("frozen"), checkpoint="model.ckpt")
+    check_right(report, 4)
+    assert len(notes) == 1
+    assert notes[0].startswith("1 batch norms keep their statistics")
+
+
+def test_what_torch_does_not_do_is_told_and_left_out(trained):
+    report, notes = prove_training(trained("zero-debiased"), checkpoint="model.ckpt")
+    check_right(report, 2)
+    assert len(notes) == 1
+    assert notes[0].startswith("2 moving statistics are zero-debiased")
 
 
 def test_a_graph_of_an_evaluation_does_not_train(wild):
     assert not trains(wild("lrn").network)
-    assert update_operations(wild("lrn").graph, wild("lrn").network) == ()
+    assert update_operations(wild("lrn").graph, wild("lrn").network) == {}
 
 
 def test_the_updates_are_those_of_the_batch_norms(wild):
@@ -152,6 +195,20 @@ def without_dropout(network):
     )
 
 
+def added_dropout(network):
+    """A dropout where the graph has none."""
+    dropout = next(layer for layer in network.layers if layer.kind == "dropout")
+    layers = []
+    for layer in network.layers:
+        if layer.name == "net/conv2/Conv2D":
+            (before,) = layer.inputs
+            shape = next(each.shape for each in network.layers if each.name == before)
+            layers.append(replace(dropout, name="net/left_in", inputs=(before,), shape=shape))
+            layer = replace(layer, inputs=("net/left_in",))
+        layers.append(layer)
+    return network.replace(layers=tuple(layers))
+
+
 @pytest.mark.parametrize(
     ("fault", "first"),
     [
@@ -161,11 +218,65 @@ def without_dropout(network):
         (with_option("batch_norm", "epsilon", 1.1e-3), "net/conv1/BatchNorm"),
         (with_option("dropout", "rate", 0.2), "net/dropout"),
         (without_dropout, "net/dropout"),
+        (added_dropout, "net/conv2"),
     ],
 )
-def test_a_wrong_reading_is_found(trained, fault, first):
-    source = trained("fused")
+@pytest.mark.parametrize("fed", ["", "switches"])
+def test_a_wrong_reading_is_found(trained, fault, first, fed):
+    source = trained("fused", fed)
     wrong = replace(source, network=fault(source.network))
-    report = prove_training(wrong, checkpoint="model.ckpt")
+    report, _ = prove_training(wrong, checkpoint="model.ckpt")
     assert not report.passed
     assert first in report.first_divergence.end_point
+
+
+# As part of a proof.
+
+PASSED = Proof(
+    "model.ckpt.meta",
+    ("net/logits/BiasAdd",),
+    (
+        Report(
+            "model.ckpt",
+            "",
+            "model.ckpt.meta",
+            "float64",
+            1.0,
+            (Comparison("", (65, 81), "", 0, 0),),
+        ),
+    ),
+)
+
+
+def test_a_conversion_proves_the_training_too(wild, tmp_path):
+    case = wild("train_cond_ema_moments")
+    outcome = convert(
+        str(case.folder / case.about["checkpoint"]),
+        str(tmp_path / "model.safetensors"),
+        "torch",
+        outputs=list(case.about["outputs"]),
+        report=str(tmp_path / "report.json"),
+    )
+    assert not outcome.error
+    assert "a step of its training float64" in outcome.proof.sentence()
+    assert outcome.proof.sentence().endswith("6 moved statistics")
+    training = json.loads((tmp_path / "report.json").read_text())["training"]
+    assert training["passed"]
+    assert training["reference"].startswith("the training of ")
+
+
+def test_a_wrong_reading_is_not_proved(trained):
+    source = trained("fused")
+    wrong = replace(source, network=swapped_statistics(source.network))
+    proof = with_training(PASSED, wrong, checkpoint="model.ckpt")
+    assert not proof.passed
+    assert "not proved against the training of model.ckpt.meta" in proof.sentence()
+    assert ", moved" in proof.first_divergence.end_point
+
+
+def test_a_training_that_torch_does_not_know_is_told(trained):
+    proof = with_training(PASSED, trained("alpha dropout"), checkpoint="model.ckpt")
+    assert proof.passed
+    assert proof.training is None
+    assert "its training was not run" in proof.notes[-1]
+    assert "'net/alpha_dropout' is an alpha dropout" in proof.notes[-1]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 import converters
 from converters.files import CheckpointError, graph_for, open_weights
-from converters.graphs import graph_facts
+from converters.files.graph_files import read_meta
+from converters.graphs import graph_facts, read_network
+from slim_resnet.compat import tf
 
 KINDS = {
     "v1": "tf-v1",
@@ -180,3 +184,41 @@ def test_a_graph_without_weights(small, tmp_path):
         open_weights(tmp_path / "empty.pb")
     with pytest.raises(CheckpointError, match="no convolution"):
         graph_facts(graph_for(tmp_path / "empty.pb"))
+
+
+@pytest.mark.parametrize("name", ["keras_functional", "train_cond_ema_moments", "partitioned"])
+def test_a_meta_graph_as_text_says_what_it_says_in_bytes(data, tmp_path, name):
+    """`export_meta_graph(as_text=True)` writes it so; collections and the Saver count, too."""
+    folder = data / "wild" / name
+    about = json.loads((folder / "case.json").read_text())
+    message = tf.MetaGraphDef.FromString((folder / about["meta"]).read_bytes())
+    (tmp_path / "model.meta").write_text(text_format.MessageToString(message))
+    ends = {"inputs": list(about["inputs"]), "outputs": list(about["outputs"])}
+    networks = [
+        read_network(read_meta(str(path)), **ends)
+        for path in (folder / about["meta"], tmp_path / "model.meta")
+    ]
+    assert networks[1].replace(path=networks[0].path).to_json() == networks[0].to_json()
+    assert networks[1].parameters.keys() == networks[0].parameters.keys()
+
+
+def test_the_text_of_a_training_s_graph_is_that_of_its_checkpoints(data, tmp_path):
+    """`graph.pbtxt`, where the Saver wrote no `.meta`."""
+    folder = data / "wild" / "partitioned"
+    about = json.loads((folder / "case.json").read_text())
+    message = tf.MetaGraphDef.FromString((folder / about["meta"]).read_bytes())
+    for file in folder.glob("model.ckpt*"):
+        if file.suffix != ".meta":
+            shutil.copy(file, tmp_path)
+    (tmp_path / "graph.pbtxt").write_text(text_format.MessageToString(message.graph_def))
+    ckpt = converters.load_checkpoint(
+        tmp_path / about["checkpoint"], outputs=list(about["outputs"])
+    )
+    assert ckpt.graph.path == str(tmp_path / "graph.pbtxt")
+    with_meta = converters.load_checkpoint(
+        folder / about["checkpoint"], outputs=list(about["outputs"])
+    )
+    assert [each.name for each in ckpt.network.layers] == [
+        each.name for each in with_meta.network.layers
+    ]
+    assert ckpt.model_arrays().keys() == with_meta.model_arrays().keys()

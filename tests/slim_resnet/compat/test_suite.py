@@ -140,6 +140,7 @@ def test_the_tool_prints_counts_and_reasons():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_tool_names_an_unknown_file():
     done = tool("learning.py")
     assert done.returncode == 2

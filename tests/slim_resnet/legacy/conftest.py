@@ -7,17 +7,11 @@ import pathlib
 import pickle
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
+from tests.slim_resnet.legacy.runs import Ran
 
 ROOT = pathlib.Path(__file__).parents[3]
 # An environment with NumPy 1, as `make legacy` sets it up.

@@ -133,6 +133,7 @@ def check_same(copies, recorded):
     return check
 
 
+@pytest.mark.slow
 def test_contrib_layers_and_old_numpy_names(check_same):
     assert len(check_same("layers_gan", [3])) >= 6
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from slim_resnet import resnet_utils, resnet_v1
+from slim_resnet.arch.parts import PARITY
 from slim_resnet.compat import slim, tf
 from slim_resnet.regression.aspects import structure
 from slim_resnet.regression.measured import measure
-from slim_resnet.regression.network_check import BOUNDS, check
+from slim_resnet.regression.network_check import check
 from slim_resnet.regression.rebuilt import Builder, rebuild, recorded_graph
 from tests.slim_resnet.regression import networks
 
@@ -65,7 +66,7 @@ def test_an_epsilon_that_tf_115_hid_shows_in_float64(record):
     net = rebuild(record, build, "float64")
     found = measure(record, net, net.counterparts(record), ["float64|64x64"], None)
     assert found[0].end_point == "resnet_v1_50/conv1"
-    assert found[0].exceeds(BOUNDS["float64"])
+    assert found[0].exceeds(PARITY["float64"])
 
 
 def test_conv2d_where_slim_has_conv2d_same(differences, monkeypatch):

@@ -12,7 +12,7 @@ from PIL import Image
 from slim_resnet import datasets
 from slim_resnet.compat import tf
 from slim_resnet.datasets import DatasetError
-from slim_resnet.training import evaluation, inputs, order
+from slim_resnet.training import evaluation, inputs, ordering
 from slim_resnet.training.placement import Placement
 from slim_resnet.training.recipe import Recipe
 
@@ -98,11 +98,11 @@ def test_asynchronous_workers_take_steps_in_turn(dataset):
 
 def test_an_epoch_sees_every_image_once():
     size, epochs = 128, 3
-    found = order.order(size, seed=1, positions=np.arange(epochs * size)).reshape(epochs, size)
+    found = ordering.order(size, seed=1, positions=np.arange(epochs * size)).reshape(epochs, size)
     for epoch in found:
         assert sorted(epoch) == list(range(size))
     assert not np.array_equal(found[0], found[1])
-    assert not np.array_equal(found[0], order.order(size, 2, np.arange(size)))
+    assert not np.array_equal(found[0], ordering.order(size, 2, np.arange(size)))
 
 
 def test_training_images_are_crops_of_the_padded_and_mirrored(dataset):
@@ -110,7 +110,7 @@ def test_training_images_are_crops_of_the_padded_and_mirrored(dataset):
     size, pad = 16, dataset.padding
     drawn = []
     for step, (images, labels) in enumerate(batches(dataset)[:4]):
-        numbers = order.images_of_step(dataset, RECIPE, step)
+        numbers = ordering.images_of_step(dataset, RECIPE, step)
         np.testing.assert_array_equal(labels, dataset.labels[numbers])
         for image, number in zip(images, numbers, strict=True):
             original = (dataset.images[number] - dataset.mean) / dataset.std
@@ -137,7 +137,7 @@ def crop(padded, top, left, size):
 def test_without_augmentation_images_are_as_they_are(dataset):
     plain = dataclasses.replace(RECIPE, augment=False)
     images, _ = batches(dataset, plain)[0]
-    numbers = order.images_of_step(dataset, plain, 0)
+    numbers = ordering.images_of_step(dataset, plain, 0)
     expected = (dataset.images[numbers] - dataset.mean) / dataset.std
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
@@ -146,7 +146,7 @@ def test_digits_are_never_mirrored(digits):
     dataset = dataclasses.replace(digits[0], padding=0)
     assert not dataset.flip
     images, _ = batches(dataset)[0]
-    numbers = order.images_of_step(dataset, RECIPE, 0)
+    numbers = ordering.images_of_step(dataset, RECIPE, 0)
     expected = (dataset.images[numbers] - dataset.mean) / dataset.std
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
@@ -168,7 +168,7 @@ def test_training_images_of_a_folder_have_the_labels_of_their_files(stream):
     seen = []
     for step, (images, labels) in enumerate(batches(stream)):
         assert images.shape == (24, 14, 14, 3)
-        numbers = order.images_of_step(stream, RECIPE, step)
+        numbers = ordering.images_of_step(stream, RECIPE, step)
         np.testing.assert_array_equal(labels, [stream.read(n)[1] for n in numbers])
         seen += list(numbers)
     assert sorted(seen[:32]) == list(range(32))

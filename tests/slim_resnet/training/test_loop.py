@@ -13,7 +13,7 @@ import converters
 from converters.evaluation import warm_start
 from slim_resnet import graph as graph_lib
 from slim_resnet.compat import tf
-from slim_resnet.training import curves, inputs, loop, numerics, order, records, resume
+from slim_resnet.training import curves, inputs, loop, numerics, ordering, records, resume
 from slim_resnet.training.observer import Observer
 
 SAVE_EVERY = 3
@@ -116,7 +116,7 @@ def set_rates(optimizer, rates):
         group["lr"] = float(rate)
 
 
-@pytest.mark.parametrize("crash", [2, 8])
+@pytest.mark.parametrize("crash", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_after_a_crash_the_curve_is_the_same(run, whole, tmp_path, crash):
     with pytest.raises(Interrupted):
         loop.train(run(tmp_path), observer=Crash(crash))
@@ -191,7 +191,7 @@ def flip_a_bit(path):
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit])
+@pytest.mark.parametrize("damage", [truncate, pytest.param(flip_a_bit, marks=pytest.mark.slow)])
 def test_a_broken_checkpoint_is_set_aside(run, whole, tmp_path, damage):
     with pytest.raises(Interrupted):
         loop.train(run(tmp_path), observer=Crash(7))
@@ -234,7 +234,7 @@ def test_divergence_names_a_bad_image(run, recipe, digits, tmp_path):
     images = digits[0].images.astype(np.float32)
     images[77, 3, 3] = np.nan
     bad = dataclasses.replace(digits[0], images=images)
-    batches = [order.images_of_step(bad, recipe, step) for step in range(6)]
+    batches = [ordering.images_of_step(bad, recipe, step) for step in range(6)]
     (step,) = [step for step, numbers in enumerate(batches) if 77 in numbers][:1]
     (place,) = np.flatnonzero(batches[step] == 77)
     with pytest.raises(

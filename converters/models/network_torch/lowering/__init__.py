@@ -13,7 +13,7 @@ import numpy as np
 from converters.graphs.network import Layer, Network
 from converters.models.network_torch.lowering import axes, elementwise, weighted, windows
 from converters.models.network_torch.lowering.builder import Builder
-from converters.models.network_torch.lowering.sizes import ARITHMETIC, sizes
+from converters.models.network_torch.lowering.size_arithmetic import ARITHMETIC, sizes
 from converters.models.network_torch.naming import Names
 from converters.models.network_torch.plan import Plan, Ref, Tensor, Value
 

@@ -13,7 +13,7 @@ from converters.models.network_torch.layouts import (
     permutation,
 )
 from converters.models.network_torch.lowering.builder import Builder
-from converters.models.network_torch.lowering.sizes import Size, sizes
+from converters.models.network_torch.lowering.size_arithmetic import Size, sizes
 from converters.models.network_torch.plan import Ref, Tensor
 
 

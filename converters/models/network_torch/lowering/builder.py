@@ -8,7 +8,7 @@ import numpy as np
 
 from converters.graphs.network import Layer, Network, Shape
 from converters.models.network_torch.layouts import from_held, held_order, permutation, to_held
-from converters.models.network_torch.lowering.sizes import Size, sizes
+from converters.models.network_torch.lowering.size_arithmetic import Size, sizes
 from converters.models.network_torch.naming import Names
 from converters.models.network_torch.plan import Name, Plan, Ref, Step, Tensor, Value
 from converters.recognise.transforms import Regroup, Transform

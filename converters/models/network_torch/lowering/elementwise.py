@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from converters.graphs.network import Layer
 from converters.models.network_torch.layouts import dim, dims, held_order
 from converters.models.network_torch.lowering.builder import Builder
@@ -79,7 +81,8 @@ def softplus(b: Builder, layer: Layer) -> Tensor:
 
 def leaky_relu(b: Builder, layer: Layer) -> Tensor:
     before = b.tensor(layer.inputs[0])
-    return _same(layer, before, b.add("F.leaky_relu", before.ref, layer.options["alpha"]))
+    slope = float(np.float32(layer.options["alpha"]))  # as TensorFlow keeps it
+    return _same(layer, before, b.add("F.leaky_relu", before.ref, slope))
 
 
 def clip(b: Builder, layer: Layer) -> Tensor:

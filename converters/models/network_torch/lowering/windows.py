@@ -8,7 +8,7 @@ from converters.graphs.network import Layer
 from converters.models.network_torch.layouts import held, is_image
 from converters.models.network_torch.lowering.builder import Builder
 from converters.models.network_torch.lowering.padding import pad_before, window_padding
-from converters.models.network_torch.lowering.sizes import Size, sizes
+from converters.models.network_torch.lowering.size_arithmetic import Size, sizes
 from converters.models.network_torch.plan import Tensor
 
 _ONE = (1, 1)
