@@ -158,6 +158,7 @@ def convert(
         network["whole_graph"] = True
     ckpt = recognised(source, library, **network)
     ckpt.verified = verified
+    _check_apart(ckpt, output, report)
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
     proof: Proof | None = None
@@ -179,6 +180,19 @@ def convert(
     if report is not None:
         outcome.write_report(report)
     return outcome
+
+
+def _check_apart(ckpt: Recognised, output: str, report: str | os.PathLike | None) -> None:
+    """Raises ValueError where a source, or the output, would be written over."""
+    written = os.path.realpath(output)
+    graph = () if ckpt.graph is None else (ckpt.graph.path,)
+    for path in map(os.path.realpath, (*ckpt.file.files, *graph)):
+        if path == written or path.startswith((f"{written}.index", f"{written}.data-")):
+            raise ValueError(f"{output}: it is what is converted: name another output")
+        if report is not None and path == os.path.realpath(report):
+            raise ValueError(f"{os.fspath(report)}: it is what is converted: name another report")
+    if report is not None and os.path.realpath(report) == written:
+        raise ValueError(f"{output}: it is the report, too: name another")
 
 
 def recognised(source: str, library: str = "slim", **network) -> Recognised:

@@ -164,8 +164,17 @@ def network(args: argparse.Namespace) -> dict:
 
 
 def operations(text: str | None) -> tuple[str, ...]:
-    """Names of operations, separated by commas."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    """Names of operations, separated by commas.
+
+    Raises:
+        ValueError: there is none in it.
+    """
+    if text is None:
+        return ()
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise ValueError(f"{text!r} names no operation: leave --inputs and --outputs out, or name")
+    return found
 
 
 def facts(told: Iterable[str]) -> dict[str, str] | None:

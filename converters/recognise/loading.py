@@ -96,6 +96,7 @@ def load_checkpoint(
             "for names of your own"
         )
     told = ({} if convention is None else {"convention": convention}) | dict(facts or {})
+    pattern = _pattern(ignore)
     asked = bool(told) or isinstance(arch, Arch) or ignore is not None
     expected = _recorded(file) if arch is None else arch
     graph, damage = _graph(source, asked)
@@ -104,12 +105,17 @@ def load_checkpoint(
     if graph is None or (found and asked and not outputs and not inputs):
         if found is None:
             raise reason
-        return _remarked(_by_names(file, found, weights, ignore, graph, damage))
+        return _remarked(_by_names(file, found, weights, pattern, graph, damage))
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if never_moved(source, graph, network):
         graph = graph.without_updates()
         network = read_network(graph, inputs=inputs, outputs=outputs)
     if found is None:
+        if facts:
+            raise ValueError(
+                f"{source.path}: you said {', '.join(facts)} of a residual network, and none was "
+                "found in it: leave that out, the graph tells all"
+            )
         return _remarked(_whole_graph(source, None, network, graph, weights, []))
     exact = _by_graph(
         source, file, found, network, graph, weights, explicit=bool(outputs), whole=whole_graph
@@ -162,7 +168,7 @@ def _by_names(
     file: WeightsFile,
     found: Detected,
     weights: str,
-    ignore: str | None,
+    ignore: re.Pattern[str] | None,
     graph: Graph | None,
     remarks: tuple[str, ...],
 ) -> Recognised:
@@ -185,7 +191,7 @@ def _by_names(
         facts=facts,
         notes=notes,
         assumed=[words for _, words in assumptions(found.arch)],
-        ignored=_ignored(file, found.scope, ignore),
+        ignored=tuple(name for name in file if ignore.search(name)) if ignore else (),
         graph_unused=unused,
     )
     _check_unread(made)
@@ -267,15 +273,14 @@ def _facts(file: WeightsFile, graph: Graph) -> GraphFacts:
     return graph_facts(graph).renamed(lambda name: names.get(name, name))
 
 
-def _ignored(file: WeightsFile, scope: str, ignore: str | None) -> tuple[str, ...]:
-    """The variables below the scope that the user's expression fits."""
+def _pattern(ignore: str | None) -> re.Pattern[str] | None:
+    """The user's expression of variables that do not matter."""
     if ignore is None:
-        return ()
+        return None
     try:
-        pattern = re.compile(ignore)
+        return re.compile(ignore)
     except re.error as error:
         raise ValueError(f"--ignore {ignore!r} is no regular expression: {error}") from error
-    return tuple(name for name in file if pattern.search(name))
 
 
 def _check_unread(found: Recognised) -> None:

@@ -258,6 +258,17 @@ def test_other_optimizers_are_named(ckpt, slots, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_slots_below_the_scope_of_an_optimizer_are_found(ckpt):
+    """`with tf.variable_scope("train_op"):` around the optimizer puts them there."""
+    slots = set(ckpt.auxiliary["optimizer slots"])
+    arrays = {f"train_op/{name}" if name in slots else name: ckpt[name] for name in ckpt}
+    scoped = Recognised(WeightsFile.of_arrays("scoped.ckpt", arrays), ckpt.arch, ckpt.scope)
+    found, expected = resume.momentum(scoped), resume.momentum(ckpt)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
 def test_moving_averages_have_no_momentum(name, data):
     averaged = converters.load_checkpoint(data / name / "v2", weights="ema")
     with pytest.raises(converters.CheckpointError, match="not of their moving averages: leave"):

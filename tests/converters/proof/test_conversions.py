@@ -98,6 +98,38 @@ def test_weights_that_no_layer_reads_are_refused_and_ignored_aloud(wild, tmp_pat
         assert file.metadata()["ignored"].count("/se/fc") == 16
 
 
+@pytest.mark.parametrize("way", ["same", "link", "report", "report is output"])
+def test_nothing_is_written_over_its_source(wild, tmp_path, way):
+    source = without_graph(wild("relu6"), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    other, options = tmp_path / "other.ckpt", {}
+    if way == "same":
+        other = source
+    elif way == "link":
+        (tmp_path / "here").symlink_to(tmp_path)
+        other = tmp_path / "here" / os.path.basename(source)
+    else:
+        options["report"] = other if way == "report is output" else f"{source}.index"
+    with pytest.raises(ValueError, match="name another"):
+        converters.convert(source, other, "slim", verified=False, **options)
+    (tmp_path / "here").unlink(missing_ok=True)
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"ignore": "(["}, "no regular expression"),
+        ({"facts": {"activation": "relu6"}}, "you said activation of a residual network"),
+    ],
+)
+def test_what_cannot_be_meant_of_a_graph_is_refused(data, tmp_path, told, message):
+    source = data / "wild" / "lrn" / "model.ckpt-100"
+    with pytest.raises(ValueError, match=message):
+        converters.convert(source, tmp_path / "x.safetensors", "torch", verified=False, **told)
+    assert os.listdir(tmp_path) == []
+
+
 # Faults of a written file, whatever put them there.
 
 
