@@ -124,7 +124,8 @@ def load_checkpoint(
 
 
 def _remarked(found: Recognised) -> Recognised:
-    if were_never_moved(found):
+    """With a note on moving statistics that TensorFlow 1 never moved."""
+    if found.file.format not in _FOREIGN and were_never_moved(found):
         found.notes.append(NEVER_MOVED)
     return found
 

@@ -177,9 +177,11 @@ def test_a_process_ends_with_the_one_that_made_it(tmp_path, signum):
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
+        import signal
         from slim_resnet.processes import Process
         from tests.slim_resnet.test_processes import sleep, variable
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
         with Process() as process:
             print(process._popen.pid, flush=True)
             process.call(sleep, 60)
