@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from converters.benchmark.engines import torchvision_models
 from converters.benchmark.timing import quartiles, ratios, take_turns
 from converters.files.checkpoint.writer import write_bundle
 from converters.files.graph_files import read_meta
@@ -54,7 +55,7 @@ class Graph(NamedTuple):
 
 
 GRAPHS = {
-    "resnet_v1_50": Graph(224, "resnet_arg_scope", "resnet_v1_50/SpatialSqueeze", ""),
+    "resnet_v1_50": Graph(224, "resnet_arg_scope", "resnet_v1_50/predictions/Reshape_1", ""),
     "inception_v3": Graph(
         299, "inception_v3_arg_scope", "InceptionV3/Logits/SpatialSqueeze",
         "torchvision:inception_v3",
@@ -158,9 +159,8 @@ def others_class(told: str, classes: int):
     library, _, name = told.partition(":")
     if library == "timm":
         return require("timm").create_model(name, num_classes=classes).eval()
-    torchvision = require("torchvision")
     more = {"init_weights": False} if name == "inception_v3" else {}  # its own takes a minute
-    return torchvision.models.get_model(name, num_classes=classes, **more).eval()
+    return torchvision_models().get_model(name, num_classes=classes, **more).eval()
 
 
 def operations(net, images) -> int:

@@ -20,6 +20,7 @@ h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #e3e7ec;
          overflow-wrap: anywhere; vertical-align: top; }
+th, td.short { white-space: nowrap; overflow-wrap: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.differs td { background: #fdf0ef; }
 code { font: 13px/1.5 ui-monospace, monospace; }
@@ -35,7 +36,8 @@ li { overflow-wrap: anywhere; }
 }
 """
 
-_TEXT, _NUMBER = "<td>", '<td class="number">'
+_TEXT, _SHORT, _NUMBER = "<td>", '<td class="short">', '<td class="number">'
+_MOST_SHORT = 20  # characters of a cell that is not broken into lines
 _SAME, _DIFFERS = "<tr>", '<tr class="differs">'
 
 
@@ -95,8 +97,8 @@ def row(cells: Sequence[str], *, differs: bool = False, numbers: Iterable[int] =
         numbers: the places of cells that are numbers.
     """
     right = set(numbers)
-    made = [
-        f"{_NUMBER if place in right else _TEXT}{escape(cell)}</td>"
-        for place, cell in enumerate(cells)
-    ]
+    made = []
+    for place, cell in enumerate(cells):
+        start = _SHORT if len(cell) <= _MOST_SHORT else _TEXT
+        made.append(f"{_NUMBER if place in right else start}{escape(cell)}</td>")
     return f"{_DIFFERS if differs else _SAME}{''.join(made)}</tr>"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from converters.files.errors import Malformed, blame
 from converters.graphs.building import Builder
 from converters.graphs.drafts import (
     INPUT,
@@ -17,6 +18,7 @@ from converters.graphs.drafts import (
     variables_of,
 )
 from converters.graphs.network import Layer, Parameter
+from converters.graphs.pipelines import NUMBERS
 
 _MOVING = ("mean", "variance")  # roles that no optimizer changes
 _WEIGHTS = ("kernel", "bias", "gamma", "beta", "alpha")  # roles that one does
@@ -26,6 +28,7 @@ class Assembly:
     """Makes layers, and the parameters that they read.
 
     Args:
+        path: of the graph, for errors.
         builder: names helping layers.
         order: name of an operation -> its place in the graph.
         says_trainable: whether the graph says which variables are trained.
@@ -33,8 +36,14 @@ class Assembly:
     """
 
     def __init__(
-        self, builder: Builder, order: Mapping[str, int], says_trainable: bool, has_variables: bool
+        self,
+        path: str,
+        builder: Builder,
+        order: Mapping[str, int],
+        says_trainable: bool,
+        has_variables: bool,
     ) -> None:
+        self._path = path
         self.layers: list[Layer] = []
         self.parameters: dict[str, Parameter] = {}
         self._builder = builder
@@ -94,6 +103,11 @@ class Assembly:
         if key in self._names:
             return self._names[key]
         draft = value.draft
+        if value.dtype not in NUMBERS:
+            raise Malformed(
+                f"its operation {draft.name!r} is read as numbers and holds {value.dtype}s",
+                "choose outputs that do not need it",
+            )
         whole = draft.kind == VARIABLE and draft.value.shape == value.shape
         name = draft.variables[0] if whole and _is_whole(draft) else draft.name
         name = f"{name}:{value.index}" if value.index else name
@@ -104,7 +118,7 @@ class Assembly:
             shape=tuple(int(dim) for dim in value.shape),
             trainable=self._trainable(value, role),
             variables=variables_of([value]),
-            compute=_compute(value),
+            compute=_compute(self._path, value),
         )
         self._names[key] = name
         return name
@@ -122,5 +136,9 @@ def _is_whole(draft: Draft) -> bool:
     return draft.is_whole
 
 
-def _compute(value: Value) -> Callable[..., np.ndarray]:
-    return lambda arrays, double=False: evaluate(value, arrays, double)
+def _compute(path: str, value: Value) -> Callable[..., np.ndarray]:
+    def compute(arrays: Mapping[str, np.ndarray], double: bool = False) -> np.ndarray:
+        with blame(path):
+            return evaluate(value, arrays, double)
+
+    return compute

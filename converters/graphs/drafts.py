@@ -194,8 +194,18 @@ def evaluate(value: Value, arrays: Arrays, double: bool = False) -> np.ndarray:
 
 
 def _read(draft: Draft, arrays: Arrays, double: bool) -> np.ndarray:
-    """The array of a leaf; in float64 a constant of one number is the decimal that was written."""
+    """The array of a leaf; in float64 a constant of one number is the decimal that was written.
+
+    Raises:
+        Malformed: it has another shape than the graph says.
+    """
     array = np.asarray(draft.read(arrays))
+    if array.shape != tuple(draft.value.shape):
+        raise Malformed(
+            f"its variable {draft.name!r} has the shape {list(draft.value.shape)}, and the "
+            f"checkpoint's {list(array.shape)}",
+            "give the checkpoint that belongs to the graph",
+        )
     if not double or array.dtype.kind != "f":
         return array
     if draft.kind == CONSTANT and array.size == 1:

@@ -57,6 +57,7 @@ def _named(builder: Builder, ref: Ref, value: Value) -> Value:
 def _network(graph: Graph, ends: Ends, raising: Raising, outputs: list[Value]) -> Network:
     drafts = ancestors(outputs)
     assembly = Assembly(
+        graph.path,
         raising.builder,
         {name: place for place, name in enumerate(graph.nodes)},
         says_trainable=graph.meta.trainable is not None,

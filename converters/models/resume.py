@@ -18,6 +18,7 @@ import numpy as np
 from converters.files import CheckpointError
 from converters.models.naming import Weight, table
 from converters.models.training import set_keras_weight_decay, sgd_param_groups
+from converters.recognise.detection import slots_of
 from converters.recognise.forms import merge
 from converters.recognise.recognised import Recognised
 from slim_resnet.arch.parts import WEIGHT_DECAY
@@ -86,14 +87,14 @@ def _slots(ckpt: Recognised) -> dict[str, str]:
             f"{ckpt.path}: the momentum is that of the weights, not of their moving averages: "
             "leave --optimizer or --weights ema out"
         )
-    names = (v.name for v in ckpt.arch.variables if v.trainable)
-    slots = {name: f"{ckpt.full_name(name)}/{_SLOT}" for name in names}
-    lacking = next((slot for slot in slots.values() if slot not in ckpt), None)
+    names = {v.name: ckpt.full_name(v.name) for v in ckpt.arch.variables if v.trainable}
+    found = slots_of(ckpt, names.values()).get(_SLOT, {})
+    lacking = next((name for name in names.values() if name not in found), None)
     if lacking is not None:
         raise CheckpointError(
-            f"{ckpt.path}: no variable {lacking}: {_instead(ckpt)}; leave --optimizer out"
+            f"{ckpt.path}: no variable {lacking}/{_SLOT}: {_instead(ckpt)}; leave --optimizer out"
         )
-    return slots
+    return {name: found[full] for name, full in names.items()}
 
 
 def _instead(ckpt: Recognised) -> str:

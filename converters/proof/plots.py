@@ -27,7 +27,8 @@ def parity_plot(proof: Proof) -> str:
     names = dict.fromkeys(name for _, _, worst in series for name in worst)
     order = [*(n for n in names if not n.endswith(MOVED)), *(n for n in names if n.endswith(MOVED))]
     places = {name: _across(i, len(order)) for i, name in enumerate(order)}
-    parts = [*_axes(len(order))]
+    moved = sum(name.endswith(MOVED) for name in order)
+    parts = [*_axes(len(order) - moved, moved)]
     for bound in dict.fromkeys(report.tolerance for _, report, _ in series if report.tolerance):
         parts.append(_bound(bound))
     for (label, report, worst), (colour, shape) in zip(series, _SERIES, strict=False):
@@ -68,7 +69,7 @@ def _up(error: float) -> float:
     return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _axes(count: int) -> list[str]:
+def _axes(values: int, moved: int) -> list[str]:
     parts = []
     for power in range(_LOWEST, _HIGHEST + 1, 3):
         y = _up(10.0**power) if power > _LOWEST else _up(0.0)
@@ -77,7 +78,8 @@ def _axes(count: int) -> list[str]:
         place = f'x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end"'
         parts.append(f"<text {place} {_TEXT}>{label}</text>")
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    told = f"{count} values, from the input to the outputs"
+    then = f", then {moved} moving statistics after a step" if moved else ""
+    told = f"{values} values, from the input to the outputs{then}"
     parts.append(
         f'<text x="{middle:.0f}" y="{_HEIGHT - 12}" text-anchor="middle" {_TEXT}>{told}</text>'
     )

@@ -97,7 +97,7 @@ class RunnableGraph:
         self.fed: dict[str, bool | float] = {}
         self.in_float32: list[str] = []
         self._double = plan.dtype == "float64"
-        parsed = graph_pb2.GraphDef.FromString(definition)
+        parsed = self._parsed(definition)
         nodes = {node.name: node for node in parsed.node}
         self._functions = {each.signature.name: each for each in parsed.library.function}
         self._variables: dict[str, tf.Tensor] = {}
@@ -115,6 +115,14 @@ class RunnableGraph:
         known = saved_names.places(nodes)
         self.places = {name: known[name] for name in self._variables}
         self._session: tf.Session | None = None
+
+    def _parsed(self, definition: bytes) -> graph_pb2.GraphDef:
+        from google.protobuf.message import DecodeError  # TensorFlow is there, so this is
+
+        try:
+            return graph_pb2.GraphDef.FromString(definition)
+        except DecodeError:
+            raise self._error("TensorFlow cannot read it: the file is damaged") from None
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Gives the variables their values.
@@ -267,6 +275,8 @@ class RunnableGraph:
         """Names the operation that could not be made."""
         try:
             yield
+        except KeyError as error:  # as NumPy's and protobuf's are no sentences
+            raise self._error(f"its operation {node.name!r} ({node.op}) lacks {error}") from error
         except (ValueError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
@@ -336,6 +346,8 @@ class RunnableGraph:
     def _created(self, node, attrs: Mapping, inputs: list) -> _Made:
         definition = tf_kernels.op_def(node.op)
         wanted = tf_kernels.types(definition.input_arg, attrs)
+        if len(wanted) != len(inputs):
+            raise ValueError(f"it reads {len(inputs)} values, and its kind takes {len(wanted)}")
         given = [_as(tensor, dtype) for tensor, dtype in zip(inputs, wanted, strict=True)]
         kind = "VariableV2" if node.op == "Variable" else node.op
         operation = self._graph.create_op(kind, given, name=node.name, attrs=attrs)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import pathlib
+import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from fuzzing import campaign, judge, samples
+from fuzzing import campaign, graphs, judge, samples
 from fuzzing.handmade import snappy, table_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from slim_resnet import arch as arch_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 CASES = 60  # of each sample
+GRAPH_CASES = 25  # of each graph that is read whole
 LIGHT = [name for name, sample in samples.SAMPLES.items() if not sample.needs]
 ANY_FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -46,7 +48,8 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("name", LIGHT)
 def test_damaged_files(whole, tmp_path, name):
     bench = campaign.Bench(whole, name, seed=7, folder=tmp_path / "files")
-    outcomes = [bench.judged(case) for case in range(100, 100 + CASES)]
+    cases = GRAPH_CASES if name.endswith("as a network") else CASES
+    outcomes = [bench.judged(case) for case in range(100, 100 + cases)]
     assert [reason for outcome, reason in outcomes if outcome is judge.Outcome.FAILED] == []
     assert judge.Outcome.REFUSED in {outcome for outcome, _ in outcomes}
 
@@ -71,6 +74,32 @@ def test_the_judge_finds_what_is_wrong(tmp_path):
     assert outcome(lambda path: 1 // 0) is judge.Outcome.FAILED
     assert outcome(refuse(f"{tmp_path}/x: it is damaged.")) is judge.Outcome.REFUSED
     assert outcome(refuse("it is damaged.")) is judge.Outcome.FAILED
+
+
+@pytest.mark.parametrize("name", ["lrn", "unet_shape", "train_cond_ema_moments"])
+def test_a_graph_is_taken_apart_and_put_together(data, name):
+    content = (data / f"wild/{name}/model.ckpt-100.meta").read_bytes()
+    assert graphs.joined(graphs.parse(content)) == content
+
+
+@pytest.mark.parametrize("mutation", dict.fromkeys(graphs.MUTATIONS))
+def test_a_graph_that_is_changed_in_one_way_is_read_or_refused(whole, tmp_path, mutation):
+    """Rings, thousands of operations in a row and 2^60 ways through the graph among them."""
+    name = "layers_placeholder.meta as a network"
+    bench = campaign.Bench(whole, name, seed=1, folder=tmp_path / "files")
+    target = bench.path.with_name("model.ckpt-100.meta")
+    content, changed = target.read_bytes(), 0
+    for seed in range(4):
+        fields = graphs.parse(content)
+        place = next(i for i, field in enumerate(fields) if field[0] == 2)
+        graph = graphs.mutated(random.Random(seed), fields[place][2], [mutation])
+        fields[place] = (*fields[place][:2], graph)
+        damaged = graphs.joined(fields)
+        changed += damaged != content
+        target.write_bytes(damaged)
+        outcome, reason = bench.judge(str(bench.path), str(bench.folder), len(damaged))
+        assert outcome is not judge.Outcome.FAILED, reason
+    assert changed
 
 
 @pytest.mark.slow

@@ -197,7 +197,12 @@ class Bench:
         shutil.copytree(self.original, folder)
         self.path = folder / pathlib.Path(self.sample.entry).name
         read = self.sample.read(str(self.path))
-        self.judge = Judge(self.sample.read, read, checked=self.sample.checked)
+        self.judge = Judge(
+            self.sample.read,
+            read,
+            checked=self.sample.checked,
+            allocation=self.sample.allocation,
+        )
 
     def judged(self, case: int) -> tuple[Outcome, str]:
         """The outcome of a case and, if it failed, why."""

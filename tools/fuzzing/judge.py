@@ -10,6 +10,7 @@ from collections.abc import Callable
 from converters.files import CheckpointError
 
 MAX_ALLOCATION = 32  # times the size of the files: bytes that reading them may take
+GRAPH_ALLOCATION = 128  # the same where thousands of operations become layers
 SLACK = 2 << 20  # bytes: what a reader takes whatever the file
 _MAX_MESSAGE = 6100  # characters
 
@@ -30,10 +31,19 @@ class Judge:
         read: gives what is in a file, see `readers`.
         whole: what it gives of the whole file.
         checked: whether checksums cover all of it.
+        allocation: how many times the size of the files reading them may take.
     """
 
-    def __init__(self, read: Callable[[str], dict], whole: dict, *, checked: bool):
+    def __init__(
+        self,
+        read: Callable[[str], dict],
+        whole: dict,
+        *,
+        checked: bool,
+        allocation: int = MAX_ALLOCATION,
+    ):
         self.read = read
+        self.allocation = allocation
         self.whole = whole
         self.checked = checked
         self.peak = 0  # bytes
@@ -58,7 +68,7 @@ class Judge:
         finally:
             tracemalloc.stop()
         self.peak = max(self.peak, peak)
-        if peak > MAX_ALLOCATION * size + SLACK:
+        if peak > self.allocation * size + SLACK:
             return Outcome.FAILED, f"it took {peak} bytes to read {size}"
         return outcome, reason
 

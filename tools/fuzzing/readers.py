@@ -30,6 +30,12 @@ def network(path: str) -> dict:
     return {"": (ckpt.arch.to_json(), ckpt.scope), **_contents(ckpt.stored())}
 
 
+def whole_graph(path: str) -> dict:
+    """What the graph of a file computes, whatever net it is, and the values of its parameters."""
+    ckpt = converters.load_checkpoint(path, whole_graph=True)
+    return {"": ckpt.network.to_json(), **_contents(ckpt.parameters())}
+
+
 def exchanged_torch(path: str) -> dict:
     """The slim checkpoint that our PyTorch module's weights are."""
     return _exchanged(path, "torch")

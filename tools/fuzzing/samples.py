@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pathlib
 import random
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,15 +18,22 @@ from converters.files.checkpoint.slices import slice_key
 from converters.files.checkpoint.table import Table
 from converters.files.checkpoint.writer import write_bundle
 from converters.recognise.recognised import Recognised
-from fuzzing import readers
+from fuzzing import graphs, readers
 from fuzzing.damage import Spoil, spoil
 from fuzzing.handmade import message, shape, snappy, table_bytes, v1_record
+from fuzzing.judge import GRAPH_ALLOCATION, MAX_ALLOCATION
 from slim_resnet.regression.record import seeded_value
 
 Arrays = Mapping[str, np.ndarray]
 
 _STATE = 'model_checkpoint_path: "model.ckpt-1"\nall_model_checkpoint_paths: "model.ckpt-1"\n'
 _FLOAT = 1  # DT_FLOAT
+_WILD = pathlib.Path(__file__).parents[2] / "tests/data/wild"
+# Names in that folder: inference, control flow, training.
+_GRAPHS = (
+    "lrn", "saver_name_map", "unet_shape", "group_slices_and_depthwise", "layers_placeholder",
+    "keras_functional", "layers_trained", "train_cond_ema_moments",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Sample:
         checked: whether checksums cover all of it, so that whatever loads must be as it was.
         spoil: how a file is damaged.
         needs: the frameworks that make it or read it.
+        allocation: how many times the size of its files reading them may take.
     """
 
     entry: str
@@ -47,6 +56,7 @@ class Sample:
     checked: bool = False
     spoil: Spoil = spoil
     needs: tuple[str, ...] = ()
+    allocation: int = MAX_ALLOCATION
 
     @property
     def folder(self) -> pathlib.Path:
@@ -197,7 +207,16 @@ def _make_graphs(folder: pathlib.Path, ckpt: Recognised) -> None:
         tf.train.export_meta_graph(str(made / "model.ckpt-1.meta"))
 
 
+def _copy_graphs(folder: pathlib.Path, ckpt: Recognised) -> None:
+    """Checkpoints and graphs that TensorFlow 1.15 wrote."""
+    for name in _GRAPHS:
+        made = _folder(folder, f"whole/{name}")
+        for path in (_WILD / name).glob("model.ckpt-100.*"):
+            shutil.copyfile(path, made / path.name)
+
+
 _MAKERS = {
+    _copy_graphs: (),
     _make_checkpoints: (),
     _make_dumps: (),
     _make_torch: ("torch",),
@@ -277,6 +296,20 @@ SAMPLES = {
         checked=True,
         needs=_TF,
     ),
+    "frozen .pb as a network": Sample(
+        "graphs/frozen.pb", ("frozen.pb",), readers.whole_graph, spoil=graphs.spoil_graph,
+        needs=_TF, allocation=GRAPH_ALLOCATION,
+    ),
+    **{
+        f"{name}.meta as a network": Sample(
+            f"whole/{name}/model.ckpt-100",
+            ("model.ckpt-100.meta",),
+            readers.whole_graph,
+            spoil=graphs.spoil_meta,
+            allocation=GRAPH_ALLOCATION,
+        )
+        for name in _GRAPHS
+    },
     ".npz": Sample("dumps/dump.npz", ("dump.npz",), checked=True),
     ".npz, compressed": Sample("dumps/packed.npz", ("packed.npz",), checked=True),
     ".npz, resealed": Sample("dumps/dump.npz", ("dump.npz",), _NET, spoil=_resealed_zip),
