@@ -43,11 +43,8 @@ def main() -> int:
             continue
         found = compare(run, code, args.tf1, folder / run.name)
         kept.write_text(json.dumps(found, indent=1))
-        print(f"{run.name}: {found['says']}", flush=True)
-    results = {run.name: folder / f"{run.name}.json" for run in CODE}
-    found = {name: json.loads(path.read_text()) for name, path in results.items() if path.exists()}
-    print_table(found)
-    return int(not all(result["alike"] for result in found.values()))
+        print(f"{run.name}: {verdict(run, found)[1]}", flush=True)
+    return print_table(folder)
 
 
 def parse() -> argparse.Namespace:
@@ -70,8 +67,12 @@ def compare(run: Run, code: pathlib.Path, tf1: str, folder: pathlib.Path) -> dic
     shim = [sys.executable, "-m", "slim_resnet.legacy"]
     then = execute(run, [tf1, "-W", "ignore"], code, folder / "then")
     now = execute(run, shim, code, folder / "now", then["folder"])
-    alike, says = (tests if run.is_test else numbers)(then, now)
-    return {"alike": alike, "says": says, "then": then, "now": now}
+    return {"then": then, "now": now}
+
+
+def verdict(run: Run, found: dict) -> tuple[bool, str]:
+    """Whether both did the same, and what there is to say."""
+    return (tests if run.is_test else numbers)(found["then"], found["now"])
 
 
 def execute(
@@ -144,28 +145,32 @@ def numbers(then: dict, now: dict) -> tuple[bool, str]:
 
 
 def difference(then, now) -> float:
-    """The largest difference over the largest value."""
+    """The largest difference over the largest value, of the values that were kept."""
     if isinstance(then, dict):
         if then["shape"] != now["shape"]:
             return float("inf")
-        pairs, scale = zip(then["values"], now["values"], strict=True), then["max"]
-    elif not then or len(then) != len(now):
+        then, now = then["values"], now["values"]
+    if not then or len(then) != len(now):
         return float("inf")
-    else:
-        pairs, scale = zip(then, now, strict=True), max(map(abs, then))
-    return max(abs(a - b) for a, b in pairs) / (scale or 1.0)
+    return max(abs(a - b) for a, b in zip(then, now, strict=True)) / (max(map(abs, then)) or 1.0)
 
 
-def print_table(results: dict[str, dict]) -> None:
+def print_table(folder: pathlib.Path) -> int:
+    """Prints what is in the folder; the exit code."""
     print("| code | what ran | TensorFlow 1.15 | here | |")
     print("| --- | --- | ---: | ---: | --- |")
+    differs = False
     for run in CODE:
-        if result := results.get(run.name):
-            took = [f"{result[when]['seconds']} s" for when in ("then", "now")]
-            verdict = "alike" if result["alike"] else "**differs**"
-            print(
-                f"| {run.source} | {run.what} | {' | '.join(took)} | {verdict}: {result['says']} |"
-            )
+        kept = folder / f"{run.name}.json"
+        if not kept.exists():
+            continue
+        found = json.loads(kept.read_text())
+        took = [f"{found[when]['seconds']} s" for when in ("then", "now")]
+        alike, says = verdict(run, found)
+        says = ("alike: " if alike else "**differs**: ") + says
+        print(f"| {run.source} | {run.what} | {' | '.join(took)} | {says} |")
+        differs = differs or not alike
+    return int(differs)
 
 
 if __name__ == "__main__":

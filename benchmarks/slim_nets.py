@@ -181,7 +181,7 @@ def run(command: list, slim: str) -> subprocess.CompletedProcess:
 
 
 def print_table(results: dict[str, dict]) -> None:
-    print("| network | graph | graph | float32 | float64 | says |")
+    print("| network | mode | graph | float32 | float64 | says |")
     print("| --- | --- | --- | ---: | ---: | --- |")
     for name in NETS:
         for mode in MODES:

@@ -218,17 +218,15 @@ def fed(feed):
 def summary(value):
     flat = np.asarray(value, np.float64).ravel()
     picked = flat[np.linspace(0, flat.size - 1, 16).astype(int)]
-    return {
-        "shape": list(np.shape(value)),
-        "max": float(abs(flat).max()),
-        "values": picked.tolist(),
-    }
+    return {"shape": list(np.shape(value)), "values": picked.tolist()}
 
 
 def seeded(name, shape):
     if "variance" in name:  # under whichever name: it must be positive
         return generator(name).uniform(0.5, 1.5, shape)
-    return seeded_value(name, shape)
+    # Of boxes that end outside the image, and have no area once they are clipped, TensorFlow 1.15's
+    # non-max suppression returned one again and again.
+    return seeded_value(name, shape) * (0.02 if "rpn_bbox_pred" in name else 1.0)
 
 
 def assign(session):

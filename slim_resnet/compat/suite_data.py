@@ -68,6 +68,13 @@ MENDS = (
         numpy=(1, 24),
     ),
     Mend(
+        "layers/sparse_ops_test.py",
+        "dtype, np.bool)",
+        "dtype, bool)",
+        "NumPy 1.24 to 1.26 had no np.bool",
+        numpy=(1, 24),
+    ),
+    Mend(
         "losses/metric_learning_test.py",
         ".astype(np.float)",
         ".astype(float)",

@@ -114,7 +114,7 @@ def test_mends_change_just_their_lines(file):
     [
         ("2.4.0", "learning_test.py", 1),
         ("1.26.4", "learning_test.py", 0),
-        ("1.26.4", "layers/sparse_ops_test.py", 1),
+        ("1.26.4", "layers/sparse_ops_test.py", 2),
         ("1.18.5", "layers/sparse_ops_test.py", 0),
         ("1.18.5", "evaluation_test.py", 2),
     ],
