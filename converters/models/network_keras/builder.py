@@ -161,6 +161,15 @@ class Builder:
         return ops.cast(ops.any(ops.zeros_like(part, dtype="bool")), "int32")
 
 
+def added(one, other):
+    """The sum of values that are broadcast.
+
+    `keras.ops.add` on TensorFlow takes a vector along any axis for biases of the channels if its
+    length is that of the second or the last axis, and adds it there; a difference is broadcast.
+    """
+    return ops.subtract(one, ops.negative(other) if is_tensor(other) else -other)
+
+
 def is_tensor(value) -> bool:
     return isinstance(value, keras.KerasTensor)
 

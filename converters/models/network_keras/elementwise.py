@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converters.graphs.network import Layer
-from converters.models.network_keras.builder import Builder, Function, is_tensor, layers, ops
+from converters.models.network_keras.builder import Builder, Function, added, is_tensor, layers, ops
 
 
 def _unary(function) -> Function:
@@ -49,7 +49,7 @@ def _add(b: Builder, layer: Layer, *values):
                 return b.layer(layers.Rescaling, layer, value, 1.0, _scalar(other))
     total = values[0]
     for value in values[1:]:
-        total = ops.add(total, value)
+        total = added(total, value)
     return total
 
 

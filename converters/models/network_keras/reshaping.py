@@ -11,6 +11,7 @@ from converters.graphs.network import Layer
 from converters.models.network_keras.builder import (
     Builder,
     Function,
+    added,
     is_tensor,
     is_unknown,
     layers,
@@ -64,7 +65,7 @@ def _gathered(b: Builder, value, target: list):
             if is_tensor(ruler) or (is_tensor(stride))
             else (ruler * stride).reshape([-1 if at == axis else 1 for at in range(len(lead))])
         )
-        index = along if index is None else ops.add(along, index)
+        index = along if index is None else added(along, index)
         number = b.sizes.number(lead[axis])
         stride = ops.multiply(number, stride) if is_tensor(number) else number * stride
     return ops.take(rows, index, axis=0)
@@ -96,7 +97,7 @@ def _broadcast_to(b: Builder, layer: Layer):
         return ops.broadcast_to(b.tensor(name), tuple(target))
     b.given[layer.name] = tuple(target)
     zeros = _zeros(b, target, str(b.tensor(name).dtype))
-    return ops.add(b.tensor(name), zeros)
+    return added(b.tensor(name), zeros)
 
 
 def _zeros(b: Builder, shape: Sequence[Dim], dtype: str):
@@ -110,7 +111,7 @@ def _zeros(b: Builder, shape: Sequence[Dim], dtype: str):
             if not (is_tensor(zeros))
             else broadcast(zeros, axis, len(shape))
         )
-        total = along if total is None else ops.add(total, along)
+        total = along if total is None else added(total, along)
     return total
 
 
@@ -123,7 +124,7 @@ def _fill(b: Builder, layer: Layer):
     b.given[layer.name] = tuple(shape)
     if value.dtype.kind == "b":
         raise ValueError("truth values of a shape that is not known")
-    return ops.add(_zeros(b, shape, str(value.dtype)), value)
+    return added(_zeros(b, shape, str(value.dtype)), value)
 
 
 def _range(b: Builder, layer: Layer):
