@@ -66,7 +66,9 @@ def _step(rewriting: Rewriting, ref: Ref, found: Substitutions) -> tuple[Ref, ..
     if step.kind == "Dropout":
         found.passed[text(ref)] = text(step.inputs[0])
         return step.inputs
-    if len(step.inputs) == 5 and step.inputs[3:] != tuple(map(rewriting.target, node.operands[3:])):
+    own = tuple(map(rewriting.target, node.operands[3:]))
+    # One that moves its averages itself reads them, too: it is not to train for all that.
+    if len(step.inputs) == 5 and (step.inputs[3:] != own or node.flag("is_training", True)):
         mean, variance = step.inputs[3:]
         found.norms[node.name] = text(mean), text(variance)
         return node.operands[:3]
