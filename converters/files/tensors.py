@@ -19,6 +19,7 @@ _MAX_SMALL = 64  # elements; a list of paddings or strides is shorter
 _STRINGS = 8  # the field of a TensorProto with the values of a string tensor
 _MAX_RANK = 32  # what every NumPy can hold
 _MAX_SIZE = 2**31  # of an axis
+_MAX_REPEATED = 2**24  # values of a constant that is one value, over and over
 
 PartialShape = tuple[int | None, ...]  # None: not known
 
@@ -51,6 +52,8 @@ class Tensor:
             return values.reshape(self.shape)
         if values.size > size or CONTENT in self.proto:
             raise Malformed(f"it holds {values.size} values, which do not fill {list(self.shape)}")
+        if size > _MAX_REPEATED:
+            raise Malformed(f"a constant in it is said to have the absurd shape {list(self.shape)}")
         # TensorFlow leaves out the repetitions of the last value, and a tensor of zeros altogether.
         full = np.full(size, values[-1] if values.size else 0, self.dtype.returned)
         full[: values.size] = values

@@ -19,6 +19,10 @@ from converters.graphs.shapes import Dims
 from converters.graphs.sizes import known
 
 INPUT, CONSTANT, VARIABLE, RANDOM = "input", "constant", "variable", "random"
+# What a layer raises whose options do not go with what it reads.
+_IMPOSSIBLE = (
+    TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError, MemoryError
+)  # fmt: skip
 _LEAVES = (INPUT, CONSTANT, VARIABLE, RANDOM)
 _MAX_KNOWN = 4096  # values of a constant that options are made of
 
@@ -167,7 +171,7 @@ def _elements(draft: Draft, index: int) -> np.ndarray | None:
         return None
     try:
         result = folding.compute(draft.kind, inputs, draft.options)[index]
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+    except _IMPOSSIBLE:
         return None
     return result if result.size <= _MAX_KNOWN else None
 
@@ -188,7 +192,7 @@ def evaluate(value: Value, arrays: Arrays, double: bool = False) -> np.ndarray:
         inputs = [done[id(each.draft)][each.index] for each in draft.inputs]
         try:
             done[id(draft)] = folding.compute(draft.kind, inputs, _options(draft, double))
-        except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+        except _IMPOSSIBLE as error:
             raise Malformed(f"its operation {draft.name!r} cannot be computed: {error}") from error
     return done[id(value.draft)][value.index]
 
@@ -223,7 +227,7 @@ def _computed(draft: Draft, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs of a static draft."""
     try:
         return folding.compute(draft.kind, inputs, draft.options)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+    except _IMPOSSIBLE as error:
         raise Malformed(f"its operation {draft.name!r} cannot be computed: {error}") from error
 
 

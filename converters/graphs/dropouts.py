@@ -174,6 +174,8 @@ class Dropouts:
     def _mask(self, ref: Ref) -> _Share | None:
         """The share that a mask of 0 and 1 keeps; None if it is no random one."""
         node = self._node(ref)
+        if len(node.operands) != 1:
+            return None
         if node.op == "Cast":
             return self._test(node.operands[0])
         total = self._node(node.operands[0]) if node.op == "Floor" else None
@@ -199,7 +201,9 @@ class Dropouts:
             if node.op in UNIFORM:
                 return True
             neutral = {"Mul": 1, "Add": 0, "AddV2": 0}.get(node.op)
-            if neutral is None or self._number(node.operands[1]) != neutral:
+            if neutral is None or len(node.operands) != 2:
+                return False
+            if self._number(node.operands[1]) != neutral:
                 return False
             ref = node.operands[0]
         return False

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 Arrays = Sequence[np.ndarray]
+_MOST_MADE = 2**24  # values
+_LARGEST = 2**63
 
 
 def compute(kind: str, arrays: Arrays, options: Mapping) -> list[np.ndarray]:
@@ -21,11 +23,47 @@ def compute(kind: str, arrays: Arrays, options: Mapping) -> list[np.ndarray]:
         kind: a key of `KINDS` for which `folds`.
         arrays: its inputs.
         options: its options.
+
+    Raises:
+        ValueError: it would make absurdly many values of few, or integers beyond 64 bits.
     """
+    made = _made(kind, arrays, options)
+    if isinstance(made, int) and made > _MOST_MADE:
+        raise ValueError("it makes absurdly many values")
     with np.errstate(all="ignore"):  # infinities and the like are what TensorFlow computes as well
         result = _FUNCTIONS[kind](arrays, options)
     results = result if isinstance(result, list) else [result]
-    return [np.asarray(each) for each in results]
+    results = [np.asarray(each) for each in results]
+    if any(each.dtype == object and any(map(_is_beyond, each.flat)) for each in results):
+        raise ValueError("a size is beyond 64 bits")
+    return results
+
+
+def _is_beyond(size: object) -> bool:
+    """Whether an integer is beyond what TensorFlow's hold."""
+    return isinstance(size, int) and abs(size) >= _LARGEST
+
+
+def _made(kind: str, arrays: Arrays, options: Mapping) -> int | object:
+    """How many values a layer makes that repeats what it reads, or makes it up; 0 for others.
+
+    Where sizes are not known, neither is this: then it is a `Size`.
+    """
+    if kind in ("fill", "broadcast_to"):
+        return math.prod(map(_plain, options["shape"]))
+    if kind == "tile":
+        return arrays[0].size * math.prod(map(_plain, options["multiples"]))
+    if kind == "pad":
+        sizes = zip(arrays[0].shape, options["paddings"], strict=True)
+        return math.prod(_plain(size + before + after) for size, (before, after) in sizes)
+    if kind == "range":
+        return abs(int((options["limit"] - options["start"]) / options["delta"]))
+    return 0
+
+
+def _plain(size):
+    """A Python integer of NumPy's, which would overflow."""
+    return int(size) if isinstance(size, np.integer) else size
 
 
 def folds(kind: str) -> bool:

@@ -70,6 +70,7 @@ class Inference:
         self.nodes: dict[str, Node] = dict(graph.nodes)
         self.passed: dict[str, Node] = {}
         self._resolved: dict[Ref, Ref] = {}
+        self._refused: dict[Ref, Malformed] = {}
         self._scalars: dict[Ref, np.ndarray | None] = {}
         self._dead: dict[Ref, bool] = {}
         self._results: dict[str, list[Ref]] = {}
@@ -101,15 +102,21 @@ class Inference:
         Raises:
             Malformed: it hands on a tensor that is not there, or itself.
         """
-        chain = []
-        while ref not in self._resolved and ref not in self.ends:
-            chain.append(ref)
-            if len(chain) > len(self.nodes) + 1:
-                raise Malformed(f"its operation {ref[0]!r} reads itself")
-            following = self.behind(ref)
-            if following is None:
-                break
-            ref = following
+        chain: list[Ref] = []
+        try:
+            while ref not in self._resolved and ref not in self.ends:
+                if ref in self._refused:
+                    raise self._refused[ref]
+                chain.append(ref)
+                if len(chain) > len(self.nodes) + 1:
+                    raise Malformed(f"its operation {ref[0]!r} reads itself")
+                following = self.behind(ref)
+                if following is None:
+                    break
+                ref = following
+        except Malformed as error:  # those who ask again are not to walk all the way again
+            self._refused.update(dict.fromkeys(chain, error))
+            raise
         target = self._resolved.get(ref, ref)
         self._resolved.update(dict.fromkeys(chain, target))
         return target
@@ -243,9 +250,9 @@ class Inference:
             return bool(dead) and all(dead[: len(node.operands)])
         if any(dead):
             return True
-        if node.op not in SWITCHES or key in self.ends or key[1] == _RUN or len(dead) < 2:
+        if node.op not in SWITCHES or key in self.ends or key[1] == _RUN:
             return False
-        taken = self.scalar(node.operands[1])
+        taken = self.scalar(node.operands[1]) if len(node.operands) > 1 else None
         return taken is not None and bool(taken) != bool(key[1])
 
     def _inlined(self, call: Node) -> list[Ref]:

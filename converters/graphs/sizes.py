@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 Dim = "int | Size"
+_LARGEST = 2**63
 
 
 class Size:
@@ -19,11 +20,16 @@ class Size:
         terms: (atom, coefficient) by ascending atom; at least one.
         constant: what is added.
         atoms: the table in which the atoms have their numbers.
+
+    Raises:
+        OverflowError: a number is beyond what TensorFlow's integers hold.
     """
 
     __slots__ = ("atoms", "constant", "terms")
 
     def __init__(self, terms: tuple[tuple[int, int], ...], constant: int, atoms: Atoms) -> None:
+        if max(abs(constant), *(abs(factor) for _, factor in terms)) >= _LARGEST:
+            raise OverflowError("a size is beyond 64 bits")
         self.terms = terms
         self.constant = constant
         self.atoms = atoms

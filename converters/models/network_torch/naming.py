@@ -184,13 +184,18 @@ class _Namer:
         key = (layer.kind, len(layer.inputs), tuple(sorted(layer.weights.items())), own)
         if key in self.callable:
             self.names.calls[layer.name] = self.callable[key]
-        elif not any(name in self.names.states for name in layer.weights.values()):
+        elif not self._is_shared(layer):
             path = self._module_path(layer)
             self.names.modules[path] = WeightedModule(path, layer, layer.weights)
             self.names.calls[layer.name] = self.callable[key] = path
             for role, name in layer.weights.items():
                 layout = self.layout(layer, role, self.network.parameters[name])
                 self.names.states[name] = f"{path}.{ROLES[layer.kind][role]}", layout
+
+    def _is_shared(self, layer: Layer) -> bool:
+        """Whether another module has one of its parameters, or it reads one in two roles."""
+        names = list(layer.weights.values())
+        return len(set(names)) < len(names) or any(name in self.names.states for name in names)
 
     def add_parameter(self, layer: Layer, role: str, parameter: Parameter) -> None:
         """Names a parameter that no module owns: it lies in its scope as it is."""
