@@ -7,6 +7,7 @@ than inputs alone are `static`: they become parameters.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -185,7 +186,10 @@ def evaluate(value: Value, arrays: Arrays, double: bool = False) -> np.ndarray:
         double: in float64; see `Parameter.compute`.
     """
     done: dict[int, list[np.ndarray]] = {}
-    for draft in ancestors([value]):
+    drafts = ancestors([value])
+    reads = Counter(id(each.draft) for draft in drafts for each in draft.inputs)
+    reads[id(value.draft)] += 1
+    for draft in drafts:
         if draft.read is not None:
             done[id(draft)] = [_read(draft, arrays, double)]
             continue
@@ -194,6 +198,10 @@ def evaluate(value: Value, arrays: Arrays, double: bool = False) -> np.ndarray:
             done[id(draft)] = folding.compute(draft.kind, inputs, _options(draft, double))
         except _IMPOSSIBLE as error:
             raise Malformed(f"its operation {draft.name!r} cannot be computed: {error}") from error
+        for each in draft.inputs:  # what nobody reads any more is let go
+            reads[id(each.draft)] -= 1
+            if not reads[id(each.draft)]:
+                del done[id(each.draft)]
     return done[id(value.draft)][value.index]
 
 

@@ -323,7 +323,8 @@ class RunnableGraph:
     def _scalar(self, scope: _Scope, node) -> bool | float | None:
         """The value of a scalar that tells training from inference; None for other placeholders."""
         if node.name not in self._scalars:
-            value = randomness.scalar_value(scope.nodes, node, self.plan.is_training)
+            with self._blamed(node):
+                value = randomness.scalar_value(scope.nodes, node, self.plan.is_training)
             self._scalars[node.name] = value
         return self._scalars[node.name]
 
