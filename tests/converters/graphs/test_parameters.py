@@ -155,3 +155,17 @@ def test_an_output_that_is_a_parameter(build):
     network = built.read()
     assert only(network, "mul").name == "out"
     assert built.error(network) < 1e-5
+
+
+def test_a_variable_in_two_roles_of_one_layer(build):
+    """Its module has no place for it twice, and says so."""
+
+    def make(tf):
+        x = tf.placeholder(tf.float32, [None, None, None, 3], "image")
+        both, mean = variable(tf, "both", [3]), variable(tf, "mean", [3])
+        moved = tf.get_variable("variance", [3])
+        tf.nn.fused_batch_norm(x, both, both, mean, moved, is_training=False, name="norm")
+
+    built = build(make, "norm")
+    with pytest.raises(ValueError, match="norm: this batch norm shares some of its variables"):
+        built.error(built.read("norm"))

@@ -92,3 +92,21 @@ def test_strings_are_no_images(build):
 
     with pytest.raises(CheckpointError, match="choose inputs after it"):
         build(make).read("out", inputs=("files",))
+
+
+ABSURD = {
+    "fill": lambda tf: tf.fill([2**14, 2**14], 1.0),
+    "tile": lambda tf: tf.tile(tf.constant([[1.0, 2.0]]), [2**13, 2**13]),
+    "range": lambda tf: tf.cast(tf.range(2**29), tf.float32),
+}
+
+
+@pytest.mark.parametrize("form", ABSURD)
+def test_constants_that_grow_beyond_measure_are_not_made(build, form):
+    """A few bytes of a graph are not to take gigabytes."""
+
+    def make(tf):
+        tf.add(tf.reduce_sum(ABSURD[form](tf)), image(tf), name="out")
+
+    with pytest.raises(CheckpointError, match="absurd"):
+        build(make).read("out")

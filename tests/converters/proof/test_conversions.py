@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -19,7 +20,7 @@ from converters.files import CheckpointError
 from converters.files.checkpoint.writer import write_bundle
 from converters.formats import onnx_format
 from converters.models import torch_model
-from slim_resnet.compat import tf
+from slim_resnet.compat import slim, tf
 
 pytestmark = pytest.mark.usefixtures("inline")
 
@@ -39,6 +40,45 @@ def computed(difference):
         return difference(found.reshape(expected.shape), expected)  # 1x1: one order
 
     return run
+
+
+def trained_here(folder, is_training: bool) -> dict[str, np.ndarray] | None:
+    """A small training of today's tf-slim, or, of its checkpoint, slim's own inference graph."""
+    images = np.random.default_rng(3).standard_normal((4, 12, 14, 3)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, None, None, 3], name="image")
+        norm = {"is_training": is_training, "decay": 0.75, "scale": True}
+        net = image
+        for scope in ("first", "second"):
+            net = slim.conv2d(
+                net, 4, 3, normalizer_fn=slim.batch_norm, normalizer_params=norm, scope=scope
+            )
+        saver = tf.train.Saver()
+        if not is_training:
+            saver.restore(session, str(folder / "model.ckpt"))
+            return {"image": images, "second/Relu": session.run(net, {image: images})}
+        step = slim.learning.create_train_op(
+            tf.reduce_mean(tf.square(net - 1)), tf.train.GradientDescentOptimizer(0.1)
+        )
+        session.run(tf.global_variables_initializer())
+        for _ in range(5):
+            session.run(step, {image: images})
+        saver.save(session, str(folder / "model.ckpt"))
+    return None
+
+
+def test_a_fused_batch_norm_that_moves_its_own_averages(difference, tmp_path):
+    """As today's TensorFlow trains: the operation reads the averages, and gives the moved ones."""
+    trained_here(tmp_path, is_training=True)
+    expected = trained_here(tmp_path, is_training=False)
+    path = tmp_path / "net.safetensors"
+    done = converters.convert(tmp_path / "model.ckpt", path, "torch", outputs=("second/Relu",))
+    assert done.error == ""
+    assert "4 moved statistics" in done.proof.sentence()
+    net = torch_model.load(path).eval()
+    with torch.inference_mode():
+        found = net(torch.from_numpy(expected["image"]).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    assert difference(found.numpy(), expected["second/Relu"]) < 2e-6
 
 
 def without_graph(case, folder) -> str:
