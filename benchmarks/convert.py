@@ -32,7 +32,7 @@ import numpy as np
 from converters.files.checkpoint.writer import write_bundle
 from converters.models.naming import table
 from slim_resnet import arch as arch_lib
-from slim_resnet.files import atomic_path, check_target
+from slim_resnet.files import check_target, write_json
 from slim_resnet.regression.record import seeded_value
 
 TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
@@ -199,8 +199,7 @@ def main() -> int:
     title = f"{args.arch}: median (quartiles); rounds: {args.rounds}"
     _cli.console.print(results_table(title, measured))
     if args.json:
-        with atomic_path(args.json) as path:
-            path.write_text(json.dumps({"options": vars(args), "candidates": measured}, indent=1))
+        write_json(args.json, {"options": vars(args), "candidates": measured})
     return 0
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from slim_resnet import graph, inference, resnet_utils, resnext_v1
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import FORMS, Stage
 from slim_resnet.compat import slim, tf
-from slim_resnet.files import atomic_path, check_target
+from slim_resnet.files import check_target, write_json
 from slim_resnet.regression.record import seeded_images, seeded_value
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
@@ -220,8 +219,7 @@ def main() -> int:
         title = f"{part}: median (quartiles); rounds: {args.rounds}, threads: {args.threads}"
         _cli.console.print(results_table(title, found[part]))
     if args.json:
-        with atomic_path(args.json) as path:
-            path.write_text(json.dumps({"options": vars(args), **found}, indent=1))
+        write_json(args.json, {"options": vars(args), **found})
     return 0
 
 

@@ -22,6 +22,8 @@ import time
 
 from public_code.runs import CODE, Run
 
+from slim_resnet.files import write_json
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOUND = 2e-5  # largest difference over largest value, float32
 _TESTS = re.compile(r"^Ran (\d+) tests?", re.MULTILINE)
@@ -42,7 +44,7 @@ def main() -> int:
             print(f"{run.name}: there is no {code / run.folder}", file=sys.stderr)
             continue
         found = compare(run, code, args.tf1, folder / run.name)
-        kept.write_text(json.dumps(found, indent=1))
+        write_json(kept, found)
         print(f"{run.name}: {verdict(run, found)[1]}", flush=True)
     return print_table(folder)
 

@@ -19,6 +19,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from slim_resnet.files import write_json
+
 TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
 _INCEPTION = "nets.inception:inception_v1_arg_scope"
 _RESNET = "nets.resnet_v1:resnet_arg_scope"
@@ -109,7 +111,7 @@ def main() -> int:
             if args.markdown or result.exists():
                 continue
             found = compare(name, mode, args, folder)
-            result.write_text(json.dumps(found, indent=1))
+            write_json(result, found)
             print(name, mode, found["says"], flush=True)
     results = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     print_table(results)

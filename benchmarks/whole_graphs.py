@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-import json
 import os
 import pathlib
 import sys
@@ -34,7 +33,7 @@ from converters.benchmark.timing import quartiles, ratios, take_turns
 from converters.files.checkpoint.writer import write_bundle
 from converters.files.graph_files import read_meta
 from converters.graphs import read_network
-from slim_resnet.files import atomic_path, check_target
+from slim_resnet.files import check_target, write_json
 from slim_resnet.frameworks import require
 from slim_resnet.regression.record import seeded_value
 
@@ -228,9 +227,7 @@ def main() -> int:
         networks = [network_row(pair, args.size, args.batch, args.rounds) for pair in pairs]
     print_tables(reading, networks)
     if args.json:
-        value = {"options": vars(args), "reading": reading, "networks": networks}
-        with atomic_path(args.json) as path:
-            path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+        write_json(args.json, {"options": vars(args), "reading": reading, "networks": networks})
     return 0
 
 

@@ -7,6 +7,7 @@ lock on the folder tells the two apart: the system drops it with the process tha
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -22,6 +23,17 @@ except ImportError:  # Windows: there what a killed writer leaves stays
 # Nobody else's folders have such names: .TARGET.RANDOM.partial
 _SUFFIX = ".partial"
 _TEMPORARY = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
+
+
+def write_json(target: str | os.PathLike, value: object, indent: int | None = 1) -> None:
+    """Writes a value as JSON, whole or not at all.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: as `atomic_path`.
+        TypeError: JSON does not know a type in it.
+    """
+    with atomic_path(target) as path:
+        path.write_text(json.dumps(value, indent=indent) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ import _cli
 
 from converters import formats
 from converters.batch.cases import Case, CaseConverter, CaseResult, read_case
+from slim_resnet.files import atomic_path, write_json
 
 Results = dict[str, CaseResult]  # by target
 _MARGIN = 10  # of what float32 costs one side: each sums in an order of its own
@@ -77,7 +78,7 @@ def convert_all(
                 if path.exists():
                     continue
                 result = converter.convert(read_case(folder), target)
-                path.write_text(json.dumps(dataclasses.asdict(result), indent=1), encoding="utf-8")
+                write_json(path, dataclasses.asdict(result))
                 said = result.error or f"{result.difference:.1e}"
                 _cli.console.print(f"{path.stem}: {said}", markup=False, soft_wrap=True)
 
@@ -169,7 +170,8 @@ def write_table(path: str, name: str, lines: list[str]) -> None:
         after = marked.sub(lambda _: text, before)
     else:
         after = f"{before}\n{text}\n".lstrip("\n")
-    file.write_text(after, encoding="utf-8")
+    with atomic_path(file) as temporary:
+        temporary.write_text(after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ image into the same class, 1 they do not, 2 bad input.
 from __future__ import annotations
 
 import argparse
-import json
-import pathlib
 
 import _cli
 
 from converters import evaluation as engines
 from slim_resnet import datasets
-from slim_resnet.files import atomic_path, check_target
+from slim_resnet.files import check_target, write_json
 from slim_resnet.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 
 _SHOWN = 20  # numbers of differing images on one line
@@ -113,8 +111,7 @@ def write(path: str, found: dict[tuple[str, str], Evaluation]) -> None:
         }
         for (model, engine), one in found.items()
     ]
-    with atomic_path(path) as temporary:
-        pathlib.Path(temporary).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_json(path, content, indent=None)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from converters.proof.comparison import Comparison
-from slim_resnet.files import atomic_path
+from slim_resnet.files import write_json
 
 MOVED = ", moved"  # what follows the name of a moving statistic after a step of training
 
@@ -78,7 +77,7 @@ class Report:
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes everything to `path`, whole or not at all."""
-        _write_json(path, self.to_dict())
+        write_json(path, self.to_dict())
 
 
 @dataclass(frozen=True)
@@ -181,12 +180,12 @@ class Proof:
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes everything to `path`, whole or not at all."""
-        _write_json(path, self.to_dict())
+        write_json(path, self.to_dict())
 
 
 def write_reports(path: str | os.PathLike, reports: Iterable[Report]) -> None:
     """Writes several reports to one JSON file, by dtype."""
-    _write_json(path, {report.dtype: report.to_dict() for report in reports})
+    write_json(path, {report.dtype: report.to_dict() for report in reports})
 
 
 def _worst_by_target(report: Report) -> dict[str, Comparison]:
@@ -195,11 +194,6 @@ def _worst_by_target(report: Report) -> dict[str, Comparison]:
         if target not in found or worst.max_rel_error > found[target].max_rel_error:
             found[target] = worst
     return found
-
-
-def _write_json(path: str | os.PathLike, value: dict) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def statistic(parameter: str) -> str:

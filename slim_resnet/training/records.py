@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 
-from slim_resnet.files import atomic_path
+from slim_resnet.files import atomic_path, write_json
 
 METRICS = "metrics.csv"
 EVALUATION = "evaluation.csv"
@@ -78,8 +78,7 @@ def check_run(output: pathlib.Path, settings: dict) -> None:
     """
     path = output / RUN
     if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        write_json(path, settings)
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
