@@ -31,6 +31,9 @@ _CHATTER = re.compile(
     rb"E\d{4} .*(cuInit|CUDA|computation_placer|already been registered))"
 )
 
+# What tells the relay that this process has written all it had to.
+_END = b"\0\n"
+
 
 class MissingFrameworkError(ImportError):
     """A framework that this call needs is not installed."""
@@ -74,20 +77,29 @@ def quiet_stderr():
         return
     reader, writer = os.pipe()
     os.dup2(writer, 2)
-    os.close(writer)
-    relay = threading.Thread(target=_relay, args=(reader, real), daemon=True)
-    relay.start()
+    ended = threading.Event()
+    threading.Thread(target=_relay, args=(reader, real, ended), daemon=True).start()
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(real, 2)  # closes the pipe's last writer, which ends the relay
-        relay.join()
+        os.dup2(real, 2)
+        with contextlib.suppress(OSError):  # nobody reads what is said any more
+            os.write(writer, _END)
+        os.close(writer)
+        ended.wait()
+
+
+def _relay(reader: int, real: int, ended: threading.Event) -> None:
+    """Passes lines on until nobody can write any more: a process that was started may live on."""
+    try:
+        with os.fdopen(reader, "rb") as lines:
+            for line in lines:
+                text = line.removesuffix(_END)
+                if text and not _CHATTER.match(text):
+                    os.write(real, text)
+                if text != line:
+                    ended.set()
+    finally:
+        ended.set()
         os.close(real)
-
-
-def _relay(reader: int, real: int) -> None:
-    with os.fdopen(reader, "rb") as lines:
-        for line in lines:
-            if not _CHATTER.match(line):
-                os.write(real, line)

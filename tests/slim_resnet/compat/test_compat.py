@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 from types import ModuleType
@@ -183,6 +185,21 @@ def test_start_up_chatter_is_dropped_and_errors_are_not():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.splitlines() == ["a real message", "from python", "after"]
+
+
+def test_a_process_that_lives_on_does_not_keep_its_parent_waiting():
+    """As the helper of multiprocessing does, which inherits what stderr was when it began."""
+    code = (
+        "import os, subprocess\n"
+        "from slim_resnet.frameworks import quiet_stderr\n"
+        "with quiet_stderr():\n"
+        "    child = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)\n"
+        "    os.write(2, b'no end of line')\n"
+        "print(child.pid)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    os.kill(int(found.stdout), signal.SIGKILL)
+    assert (found.returncode, found.stderr) == (0, "no end of line")
 
 
 def test_batch_norm_with_a_tensor_is_training():
