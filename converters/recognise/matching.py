@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from converters.graphs.network import Layer, Network, Parameter
 from slim_resnet.arch import Arch, Conv
 
@@ -63,6 +65,7 @@ class Match:
             if variable not in own:
                 yield f"its graph reads {variable}, which {self.arch.name} has not"
         yield from self._unknown_kinds()
+        yield from self._other_slopes()
         yield from self._before_the_root()
         for output in self.network.outputs:
             if self._root_of(output, _TAIL) != self.last():
@@ -75,6 +78,13 @@ class Match:
         for layer in self.network.layers:
             if layer.kind not in known and not layer.is_shape:
                 yield f"its graph has the {layer.kind} {layer.name}, which no residual network has"
+
+    def _other_slopes(self) -> Iterator[str]:
+        """Leaky ReLUs made of other operations: only LeakyRelu's own slope is a float32."""
+        for layer in self.network.layers:
+            slope = layer.options["alpha"] if layer.kind == "leaky_relu" else 0.0
+            if slope != float(np.float32(slope)):
+                yield f"its graph makes the leaky ReLU {layer.name} of other operations"
 
     def _before_the_root(self) -> Iterator[str]:
         first = self.arch.root or self.arch.units[0].convs[0]

@@ -102,7 +102,8 @@ def _clip(op: Operation) -> Value:
 
 def _leaky_relu(op: Operation) -> Value:
     (value,) = op.inputs
-    options = {"alpha": op.node.number("alpha", 0.2)}
+    # The float32 that its kernel multiplies by, in float64 too.
+    options = {"alpha": float(np.float32(op.node.number("alpha", 0.2)))}
     return op.layer("leaky_relu", [value], options, layout=value.layout)
 
 

@@ -79,7 +79,7 @@ def _divide(b: Builder, layer: Layer):
 
 
 def _leaky_relu(b: Builder, layer: Layer):
-    slope = float(np.float32(layer.options["alpha"]))  # as TensorFlow keeps it
+    slope = layer.options["alpha"]
     return b.layer(layers.LeakyReLU, layer, b.tensor(layer.inputs[0]), negative_slope=slope)
 
 

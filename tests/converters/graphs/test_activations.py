@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from built import kinds, only
 
@@ -19,7 +20,9 @@ SPELLINGS = {
         lambda tf, x: tf.nn.relu(x) - 0.2 * tf.nn.relu(-x), "leaky_relu", {"alpha": 0.2},
     ),
     "where": (lambda tf, x: tf.where(x > 0, x, 0.2 * x), "leaky_relu", {"alpha": 0.2}),
-    "operation": (lambda tf, x: tf.nn.leaky_relu(x, 0.3), "leaky_relu", {"alpha": 0.3}),
+    "operation": (
+        lambda tf, x: tf.nn.leaky_relu(x, 0.3), "leaky_relu", {"alpha": float(np.float32(0.3))},
+    ),
     "prelu": (
         lambda tf, x: tf.nn.relu(x) + alpha(tf) * (x - tf.abs(x)) * 0.5, "prelu", {},
     ),

@@ -20,6 +20,7 @@ from converters.files import CheckpointError
 from converters.files.checkpoint.writer import write_bundle
 from converters.formats import onnx_format
 from converters.models import torch_model
+from slim_resnet import resnet_v1
 from slim_resnet.compat import slim, tf
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -79,6 +80,31 @@ def test_a_fused_batch_norm_that_moves_its_own_averages(difference, tmp_path):
     with torch.inference_mode():
         found = net(torch.from_numpy(expected["image"]).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     assert difference(found.numpy(), expected["second/Relu"]) < 2e-6
+
+
+@pytest.mark.parametrize("spelled", ["operation", "maximum", "absolute"])
+def test_a_leaky_relu_in_any_spelling(difference, tmp_path, spelled):
+    """The operation's slope is a float32, those of other spellings are what the code says."""
+    lrelu = {
+        "operation": lambda x: tf.nn.leaky_relu(x, 0.3),
+        "maximum": lambda x: tf.maximum(0.3 * x, x),
+        "absolute": lambda x: 0.65 * x + 0.35 * tf.abs(x),
+    }[spelled]
+    blocks = [resnet_v1.resnet_v1_block("block1", base_depth=2, num_units=2, stride=2)]
+    images = np.random.default_rng(3).standard_normal((2, 33, 33, 3)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, None, None, 3], name="image")
+        with slim.arg_scope(resnet_v1.resnet_arg_scope(activation_fn=lrelu)):
+            net, _ = resnet_v1.resnet_v1(image, blocks, 5, is_training=False)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        expected = session.run(net, {image: images})
+    path = tmp_path / "net.safetensors"
+    done = converters.convert(tmp_path / "model.ckpt", path, "torch", outputs=(net.op.name,))
+    assert done.error == ""
+    with torch.inference_mode():
+        found = torch_model.load(path).eval()(torch.from_numpy(images).permute(0, 3, 1, 2))
+    assert difference(found.numpy().reshape(expected.shape), expected) < 2e-6
 
 
 def without_graph(case, folder) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from converters.graphs.network import Layer
 from converters.models.network_torch.layouts import dim, dims, held_order
 from converters.models.network_torch.lowering.builder import Builder
@@ -81,8 +79,7 @@ def softplus(b: Builder, layer: Layer) -> Tensor:
 
 def leaky_relu(b: Builder, layer: Layer) -> Tensor:
     before = b.tensor(layer.inputs[0])
-    slope = float(np.float32(layer.options["alpha"]))  # as TensorFlow keeps it
-    return _same(layer, before, b.add("F.leaky_relu", before.ref, slope))
+    return _same(layer, before, b.add("F.leaky_relu", before.ref, layer.options["alpha"]))
 
 
 def clip(b: Builder, layer: Layer) -> Tensor:
