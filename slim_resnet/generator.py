@@ -111,6 +111,8 @@ def root_block(net, root, preactivation=False):
     """
     if preactivation:
         settings = {"activation_fn": None, "normalizer_fn": None}
+        if root.bias is False:
+            settings["biases_initializer"] = None
     elif root.bias is None:
         settings = {}
     else:

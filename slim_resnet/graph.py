@@ -76,7 +76,7 @@ def build_blocks(arch: Arch, images, is_training, scope, reuse, global_pool):
     unit_args = {}
     if "cardinality" not in arch.traits.fixed:
         unit_args = {"cardinality": arch.cardinality, "form": arch.form}
-    if arch.shortcut != "projection":
+    if arch.shortcut not in ("projection", "block_projection"):
         unit_args["shortcut"] = arch.shortcut
     if arch.use_bounded_activations:
         unit_args["use_bounded_activations"] = True

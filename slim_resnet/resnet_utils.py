@@ -8,6 +8,7 @@ tuples of the first slim, and errors that name the block and the unit.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import inspect
 
 from slim_resnet.arch.parts import (
@@ -55,12 +56,17 @@ def stage_block(scope, unit_fn, stage, convention="slim", **unit_args):
 
 def arch_blocks(arch, unit_fn, **unit_args):
     """The `Block`s of an `Arch`, named block1, block2, ..."""
-    if arch.unit_options != UnitOptions():
-        unit_args["options"] = arch.unit_options
-    return [
+    options = arch.unit_options
+    if options != UnitOptions():
+        unit_args["options"] = options
+    blocks = [
         _block(f"block{i}", unit_fn, stage, arch.stride_unit, unit_args)
         for i, stage in enumerate(arch.stages, start=1)
     ]
+    if arch.shortcut == "block_projection":
+        for block in blocks:
+            block.args[0]["options"] = dataclasses.replace(options, project=True)
+    return blocks
 
 
 def _block(scope, unit_fn, stage, stride_unit, unit_args) -> Block:
@@ -89,7 +95,7 @@ def subsample(inputs, factor, scope=None):
     return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
 
 
-def shortcut(inputs, depth, stride, kind="projection", *, source=None, **conv_args):
+def shortcut(inputs, depth, stride, kind="projection", *, source=None, project=False, **conv_args):
     """The shortcut of a residual unit, in the scope 'shortcut'.
 
     Args:
@@ -100,6 +106,7 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, **conv_ar
             and add zero channels, option A of arXiv:1512.03385), "average_pad" (2x2 average
             pooling and zero channels).
         source: what a projection reads instead of `inputs` (the pre-activation of v2).
+        project: a projection also where the depth stays.
         **conv_args: keywords of the projection's `slim.conv2d`.
 
     Returns:
@@ -109,9 +116,9 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, **conv_ar
         ValueError: there is no such kind.
     """
     depth_in = slim.utils.last_dimension(inputs.get_shape(), min_rank=4)
-    if depth == depth_in:
+    if depth == depth_in and not project:
         return subsample(inputs, stride, "shortcut")
-    if kind == "projection":
+    if project or kind == "projection":
         source = inputs if source is None else source
         return slim.conv2d(source, depth, [1, 1], stride=stride, scope="shortcut", **conv_args)
     if kind == "pad":

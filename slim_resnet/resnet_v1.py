@@ -83,7 +83,9 @@ def bottleneck_unit(
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v1`."""
     bounded = tf.nn.relu6 if use_bounded_activations else None
     with tf.variable_scope(scope, "bottleneck_v1", [inputs]) as sc:
-        shortcut = resnet_utils.shortcut(inputs, depth, stride, activation_fn=bounded)
+        shortcut = resnet_utils.shortcut(
+            inputs, depth, stride, project=options.project, activation_fn=bounded
+        )
         residual = forms.residual(
             inputs,
             depth,
@@ -135,7 +137,9 @@ def basic(
         A tensor [batch, ceil(height / stride), ceil(width / stride), depth].
     """
     with tf.variable_scope(scope, "basic_v1", [inputs]) as sc:
-        identity = resnet_utils.shortcut(inputs, depth, stride, shortcut, activation_fn=None)
+        identity = resnet_utils.shortcut(
+            inputs, depth, stride, shortcut, project=options.project, activation_fn=None
+        )
         strides = {"conv1": 1, "conv2": 1, options.stride_conv or "conv1": stride}
         conv3x3 = functools.partial(
             resnet_utils.conv2d_same,

@@ -75,10 +75,14 @@ def bottleneck_unit(
 ):
     """The unit behind `bottleneck` here (cardinality 1) and in `resnext_v2`."""
     plain = {"normalizer_fn": None, "activation_fn": None}
+    if not options.bias:
+        plain["biases_initializer"] = None
     with tf.variable_scope(scope, "bottleneck_v2", [inputs]) as sc:
         activate = activation_fn(options.activation)
         preact = slim.batch_norm(inputs, activation_fn=activate, scope="preact")
-        shortcut = resnet_utils.shortcut(inputs, depth, stride, source=preact, **plain)
+        shortcut = resnet_utils.shortcut(
+            inputs, depth, stride, source=preact, project=options.project, **plain
+        )
         residual = forms.residual(
             preact,
             depth,

@@ -156,7 +156,6 @@ class _Reader:
         family = prototype.family
         if cardinalities[0] > 1:
             family = prototype.traits.grouped or family
-        projects = any(name.endswith(f"/{self.kind}/shortcut/weights") for name in self.inner)
         return prototype.replace(
             name=f"{family}_custom",
             family=family,
@@ -164,7 +163,7 @@ class _Reader:
             cardinality=cardinalities[0],
             num_classes=num_classes(self.inner),
             form=form,
-            shortcut="projection" if projects else prototype.shortcut,
+            shortcut=self.shortcut() or prototype.shortcut,
             **root,
             **self.norms(form),
             **self.logits(),
@@ -186,6 +185,14 @@ class _Reader:
         """The scope of the first convolution of the first unit."""
         branch = "" if form == "grouped" else "/branch_0"
         return f"{self.first_unit}{branch}/conv1"
+
+    def shortcut(self) -> str | None:
+        """The kind of shortcut, where any has weights; one that keeps the depth is a block's."""
+        ending = f"/{self.kind}/shortcut/weights"
+        shapes = [shape for name, shape in self.inner.items() if name.endswith(ending)]
+        if any(shape[-2:-1] == shape[-1:] for shape in shapes):
+            return "block_projection"
+        return "projection" if shapes else None
 
     def norms(self, form: str) -> dict[str, object]:
         """Which variables batch norms have, and which convolutions have biases beside one.
@@ -214,7 +221,13 @@ class _Reader:
             "batch_norm_scale": f"{norm}/gamma" in self.inner,
             "batch_norm_center": f"{norm}/beta" in self.inner,
             "conv_bias": places.get((at_root, in_units), "all"),
+            "plain_bias": not UNIT_KINDS[self.kind].preact or self.has_plain_bias(),
         }
+
+    def has_plain_bias(self) -> bool:
+        """Whether the last convolution of a pre-activation unit has biases."""
+        first = f"{self.first_unit}/"
+        return any(n.startswith(first) and n.endswith("/conv3/biases") for n in self.inner)
 
     def has_norm(self, scope: str) -> bool:
         return any(f"{scope}/BatchNorm/{name}" in self.inner for name in _NORM)

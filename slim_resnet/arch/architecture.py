@@ -117,6 +117,7 @@ class Arch(Fields):
             stride_conv=None if self.stride_conv == self.kind.strided else self.stride_conv,
             padding=self.conv_padding,
             activation=make_activation(self.unit_activation, self.activation_slope),
+            bias=self.plain_bias,
         )
 
     @property

@@ -20,7 +20,7 @@ CHOICES = {
     "root_pool": ROOT_POOLS,
     "stride_unit": STRIDE_UNITS,
     "conv_padding": ("symmetric", "same"),
-    "shortcut": ("projection", "pad", "average_pad"),
+    "shortcut": ("projection", "block_projection", "pad", "average_pad"),
     "activation": ACTIVATIONS,
     "unit_activation": ACTIVATIONS,
     "conv_bias": ("none", "root", "units", "all"),

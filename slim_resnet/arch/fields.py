@@ -42,7 +42,8 @@ class Fields:
         output_stride: input to output resolution, kept by atrous convolution; None: nominal.
         shortcut: where a unit changes the depth: "projection" (1x1 convolution, option B of
             arXiv:1512.03385), "pad" (zero channels, option A) or "average_pad" (2x2 average
-            pooling and zero channels).
+            pooling and zero channels). "block_projection": a projection in the first unit of every
+            block, also where the depth stays (TensorFlow's official ResNet-18 and -34).
         form: which of the equivalent forms of a ResNeXt unit the graph and its variables have.
         activation: of the convolutions, one of `parts.ACTIVATIONS` (`resnet_arg_scope`'s).
         unit_activation: after the sum; in pre-activation nets, of the pre-activation.
@@ -55,6 +56,8 @@ class Fields:
         batch_norm_decay: of the moving averages in training, 0.997 in slim's resnet_arg_scope.
         conv_bias: which convolutions have biases before a batch norm: "none", "root", "units" or
             "all".
+        plain_bias: whether a pre-activation net's convolutions without a batch norm (its root, the
+            projections, the last ones of units) have biases.
         global_pool: whether features are averaged over all positions; else the network ends in a
             map (dense prediction).
         logits_layer: "conv" (1x1) or "dense" (a fully connected layer, weights of rank 2).
@@ -90,6 +93,7 @@ class Fields:
     batch_norm_epsilon: float = BATCH_NORM_EPSILON
     batch_norm_decay: float = BATCH_NORM_DECAY
     conv_bias: str = "none"
+    plain_bias: bool = True
     global_pool: bool = True
     logits_layer: str = "conv"
     logits_bias: bool = True
@@ -112,8 +116,14 @@ class Fields:
             self.root_stride,
             self.root_padding,
             self.root_pool,
-            self.conv_bias in ("root", "all") if self.use_batch_norm else None,
+            self._root_bias,
         )
+
+    @property
+    def _root_bias(self) -> bool | None:
+        if self.kind.preact:
+            return None if self.plain_bias else False
+        return self.conv_bias in ("root", "all") if self.use_batch_norm else None
 
     @property
     def has_root_pool(self) -> bool:

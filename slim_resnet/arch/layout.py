@@ -22,6 +22,7 @@ from slim_resnet.arch.parts import (
 def root(arch: Fields) -> Conv:
     """The root convolution; in pre-activation nets the first unit normalises and activates."""
     has_norm = arch.use_batch_norm and not arch.kind.preact
+    bias = arch.root_options.bias
     return Conv(
         "conv1",
         arch.root_kernel,
@@ -29,7 +30,7 @@ def root(arch: Fields) -> Conv:
         arch.root_depth,
         arch.root_stride,
         norm=has_norm,
-        bias=not has_norm or arch.root_options.bias,
+        bias=not has_norm if bias is None else bias,
         activation=None
         if arch.kind.preact
         else make_activation(arch.activation, arch.activation_slope),
@@ -91,7 +92,7 @@ def _unit(arch: Fields, block: int, index: int, depth_in: int, stride: int, rate
         index=index,
         stride=stride,
         preact=Norm(f"{scope}/preact", depth_in, after_sum) if kind.preact else None,
-        shortcut=_shortcut(arch, f"{scope}/shortcut", depth_in, stage.depth, stride),
+        shortcut=_shortcut(arch, f"{scope}/shortcut", depth_in, stage.depth, stride, index),
         convs=tuple(_convs(arch, scope, stage, depth_in, stride, rate)),
         activation=None if kind.preact else after_sum,
         bound=RESIDUAL_BOUND if arch.use_bounded_activations else None,
@@ -132,17 +133,19 @@ def _convs(
 
 def _last(arch: Fields) -> dict:
     """What follows the last convolution of a unit, and its projection."""
-    has_norm = arch.use_batch_norm and not arch.kind.preact
-    has_bias = not has_norm or arch.conv_bias in ("units", "all")
-    return {"norm": has_norm, "bias": has_bias, "activation": None}
+    if arch.kind.preact:
+        return {"norm": False, "bias": arch.plain_bias, "activation": None}
+    has_bias = not arch.use_batch_norm or arch.conv_bias in ("units", "all")
+    return {"norm": arch.use_batch_norm, "bias": has_bias, "activation": None}
 
 
 def _shortcut(
-    arch: Fields, scope: str, depth_in: int, depth: int, stride: int
+    arch: Fields, scope: str, depth_in: int, depth: int, stride: int, index: int
 ) -> Conv | Pad | None:
-    if depth == depth_in:
+    is_projected = arch.shortcut == "block_projection" and index == 1
+    if depth == depth_in and not is_projected:
         return None
-    if arch.shortcut == "projection":
+    if arch.shortcut in ("projection", "block_projection"):
         after = {"activation": RELU6} if arch.use_bounded_activations else {}
         return Conv(scope, 1, depth_in, depth, stride, **{**_last(arch), **after})
     zeros = (depth - depth_in) // 2

@@ -74,7 +74,8 @@ class RootBlock:
         stride: of the convolution.
         padding: of the convolution, one of `PADDINGS`.
         pool: one of `ROOT_POOLS`.
-        bias: whether the convolution has biases before its batch norm; None: as others.
+        bias: whether the convolution has biases beside its batch norm, or without one; None: as
+            others.
     """
 
     depth: int = 64
@@ -256,11 +257,15 @@ class UnitOptions:
         stride_conv: the convolution that carries the unit's stride; None: its kind's own.
         padding: of a strided 3x3 convolution, "symmetric" or "same".
         activation: after the sum; in pre-activation units, of the pre-activation.
+        project: whether the shortcut is a 1x1 convolution though the depth stays.
+        bias: whether the convolutions of pre-activation units without a batch norm have biases.
     """
 
     stride_conv: str | None = None
     padding: str = "symmetric"
     activation: Activation | None = RELU
+    project: bool = False
+    bias: bool = True
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def deviations(arch: Fields) -> list[str]:
         "no gamma": not arch.batch_norm_scale,
         "no beta": not arch.batch_norm_center,
         f"biases before batch norms ({arch.conv_bias})": arch.conv_bias != "none",
+        "no biases": not arch.plain_bias,
         "dense prediction": not arch.global_pool,
     }
     return [words for words, differs in told.items() if differs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -71,6 +72,11 @@ def test_variables_follow_the_facts():
         "conv1/BatchNorm/gamma",
     ]
     assert len(names(conv_bias="all")) == len(names()) + 53
+    # a block whose first unit keeps the depth: 5 variables of a projection more
+    one = {"stages": (dataclasses.replace(R50.stages[0], depth=64),)}
+    assert len(names(**one, shortcut="block_projection")) == len(names(**one)) + 5
+    v2 = arch_lib.get("resnet_v2_50")
+    assert len(v2.variables) - len(v2.replace(plain_bias=False).variables) == 1 + 4 + 16
     assert len(names(use_batch_norm=False)) == 2 * 54
     assert names(logits_bias=False)[-1] == "logits/weights"
     dense = R50.replace(logits_layer="dense", input_channels=4).variables

@@ -64,6 +64,9 @@ CASES = [
         | {"conv_bias": "units", "stride_unit": "first"},
     ),
     ("resnet_v2_50", {"root_pool": "zeros", "activation": "sigmoid", "batch_norm_scale": False}),
+    # as TensorFlow's official ResNets: a projection in each block, no biases in v2
+    ("resnet_v1_50", {"shortcut": "block_projection", "root_depth": 64}),
+    ("resnet_v2_50", {"plain_bias": False, "shortcut": "block_projection"}),
     ("resnext_v1_50", {"form": "branches", "conv_bias": "units", "activation": "none"}),
     ("resnext_v1_50", {"form": "concat", "conv_bias": "all", "batch_norm_scale": False}),
 ]

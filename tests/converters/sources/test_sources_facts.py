@@ -40,6 +40,8 @@ CASES = [
     ("resnext_v1_50", {"form": "branches", "activation": "tanh", "unit_activation": "relu6"}),
     ("resnext_v1_50", {"form": "concat", "stride_unit": "first", "conv_bias": "units"}),
     ("resnet_v2_50", {"root_pool": "zeros", "activation": "sigmoid", "unit_activation": "elu"}),
+    ("resnet_v1_18", {"shortcut": "block_projection", "stride_unit": "first"}),
+    ("resnet_v2_50", {"shortcut": "block_projection", "plain_bias": False}),
     ("resnet_v2_50", {"use_batch_norm": False, "batch_norm_center": False, "num_classes": None}),
     ("resnet_v1_18", {"global_pool": False, "use_batch_norm": False, "conv_bias": "none"}),
     ("resnet_v1_18", {"logits_layer": "dense", "logits_bias": False, "conv_bias": "root"}),
@@ -69,6 +71,8 @@ def unknowing(arch):
         slims = {"output_stride": None, "batch_norm_epsilon": 0.5}
     elif not (arch.use_batch_norm or arch.kind.preact):
         slims["batch_norm_epsilon"] = arch.batch_norm_epsilon  # of nothing
+    if arch.shortcut == "block_projection":  # whose weights are there
+        slims.pop("shortcut", None)
     strides = (2,) * (len(arch.stages) - 1) + (1,)
     if slims.get("stride_unit") == "last":
         slims["stages"] = tuple(
