@@ -28,8 +28,8 @@ def open_weights(path: str | os.PathLike[str], *, step: int | None = None) -> We
 
     Args:
         path: a TensorFlow checkpoint (prefix, file or folder), a frozen graph (`.pb`, `.pbtxt`), a
-            SavedModel (folder or file), HDF5, `.npz`, `.keras`, `.weights.h5`, `.safetensors`,
-            `.pt`, `.pth` or `.bin`.
+            SavedModel (folder or file), HDF5, `.npz`, `.npy` (of a dictionary), `.keras`,
+            `.weights.h5`, `.safetensors`, `.pt`, `.pth` or `.bin`.
         step: which checkpoint of a folder; None: its latest.
 
     Returns:
@@ -110,14 +110,17 @@ def _hdf5_reader(path: str) -> str:
         return "keras_weights.open_keras_weights" if "layers" in file else "hdf5.open_hdf5"
 
 
-_BY_CONTENT = {b"\x89HDF\r\n\x1a\n": _hdf5_reader, b"PK\x03\x04": _zip_reader}
+_BY_CONTENT = {
+    b"\x89HDF\r\n\x1a\n": _hdf5_reader,
+    b"PK\x03\x04": _zip_reader,
+    b"\x93NUMPY": lambda _: "npy.open_npy",
+}
 # What people give by mistake: how it begins -> what it is, and what to do.
 _NO_WEIGHTS = {
     b"\x1f\x8b": ("a gzip archive", "unpack it and give the checkpoint in it"),
     b"BZh": ("a bzip2 archive", "unpack it and give the checkpoint in it"),
     b"\xfd7zXZ": ("an xz archive", "unpack it and give the checkpoint in it"),
     b"version ": ("a pointer of Git LFS, not the file itself", "fetch it with git lfs pull"),
-    b"\x93NUMPY": ("one array (.npy), without the names of variables", "save them as .npz"),
     b"\x89PNG": ("a picture (PNG)", "give the file that the weights were saved to"),
     b"\xff\xd8\xff": ("a picture (JPEG)", "give the file that the weights were saved to"),
     b"%PDF": ("a PDF document", "give the file that the weights were saved to"),

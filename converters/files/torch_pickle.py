@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 import pickle
-import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from converters.files.dtypes import DType, dtype_of
 from converters.files.errors import Malformed
+from converters.files.pickles import check_instructions
 
 # Class of a storage -> TensorFlow's number of the same data type.
 _STORAGES = {
@@ -64,23 +64,13 @@ def load(file: io.BytesIO) -> tuple[object, dict[str, Storage]]:
             writes; what Python's unpickler raises of a damaged one passes.
     """
     start = file.tell()
-    _check(file)
+    check_instructions(file)
     end = file.tell()
     file.seek(start)
     unpickler = _Unpickler(file, end - start)
     loaded = unpickler.load()
     file.seek(end)
     return loaded, unpickler.storages
-
-
-def _check(file: io.BytesIO) -> None:
-    """Refuses what would make the unpickler allocate more than a pickle has bytes."""
-    start = file.tell()
-    for opcode, value, position in pickletools.genops(file):
-        if opcode.name == "BYTEARRAY8" or (
-            opcode.name in ("PUT", "LONG_BINPUT") and value > position - start
-        ):
-            raise Malformed(f"it holds the instruction {opcode.name}, which torch.save never uses")
 
 
 class _Unpickler(pickle.Unpickler):

@@ -60,8 +60,8 @@ class WeightsFile(Mapping[str, np.ndarray]):
 
     Args:
         path: what names the file: of a checkpoint its prefix, such as "model.ckpt-60".
-        format: "tf-v1", "tf-v2", "frozen-graph", "saved-model", "hdf5", "npz", "keras", "torch",
-            "safetensors" or "memory".
+        format: "tf-v1", "tf-v2", "frozen-graph", "saved-model", "hdf5", "npz", "npy", "keras",
+            "torch", "safetensors" or "memory".
         files: all the files it is made of.
         entries: name -> what is known of the array.
         metadata: what the file says of itself, where its format has a place for that.
