@@ -45,7 +45,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slim_resnet*", "converters*"]),
-    package_data={"slim_resnet.legacy.tables": ["*.txt"]},
+    package_data={
+        "slim_resnet.legacy.tables": ["*.txt"],
+        "converters.recognise": ["scheme_files/*.toml"],
+    },
     install_requires=[
         "numpy>=1.26",
         "h5py>=3.10",

@@ -132,6 +132,11 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules", metavar="FILE.toml", help="slim's names for names of your own: docs/rules.md"
     )
+    parser.add_argument(
+        "--scheme",
+        metavar="NAME[:VARIANT]",
+        help="whose names and geometry they are: docs/schemes.md; default: recognised",
+    )
     graph = parser.add_argument_group("where the graph is at hand (.meta, frozen, SavedModel)")
     graph.add_argument("--inputs", metavar="OP,...", help="operations to feed; default: found")
     graph.add_argument("--outputs", metavar="OP,...", help="operations wanted; default: found")
@@ -149,7 +154,7 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_NETWORK = ("arch", "scope", "convention", "step", "weights", "rules", "ignore")
+_NETWORK = ("arch", "scope", "convention", "step", "weights", "rules", "scheme", "ignore")
 
 
 def network(args: argparse.Namespace) -> dict:

@@ -34,6 +34,7 @@ _RECIPE = ("learning_rate", "momentum", "weight_decay")
 # What chooses among a TensorFlow checkpoint's contents, and its default.
 _SLIM_ONLY = {
     "rules": None,
+    "scheme": None,
     "step": None,
     "weights": "model",
     "inputs": None,

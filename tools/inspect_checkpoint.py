@@ -18,7 +18,7 @@ import converters
 from converters.files import WeightsFile, open_weights
 from converters.files.metadata_keys import ARCH_KEY, MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
-from converters.recognise import assumptions
+from converters.recognise import assumptions, schemes
 from converters.recognise.layer_table import layer_rows, shape_text
 from slim_resnet.arch import Arch
 
@@ -26,11 +26,26 @@ from slim_resnet.arch import Arch
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     _cli.checkpoint_arguments(parser)
+    parser.add_argument(
+        "--schemes", action=_Schemes, nargs=0, help="list whose names are known, and exit"
+    )
     parser.add_argument("--variables", action="store_true", help="list every variable")
     parser.add_argument(
         "--layers", action="store_true", help="list every layer of the graph, where there is one"
     )
     return parser.parse_args()
+
+
+class _Schemes(argparse.Action):
+    """Prints the schemes of the package."""
+
+    def __call__(self, parser, *_):
+        listing = _cli.table("", "scheme", "of", "a variable", "variants")
+        for name, scheme in schemes.shipped().items():
+            variants = ", ".join(scheme.variants) or "-"
+            listing.add_row(name, escape(scheme.about), escape(scheme.example), variants)
+        _cli.console.print(listing)
+        parser.exit()
 
 
 def main() -> int:
@@ -110,8 +125,11 @@ def of_an_arch(ckpt: converters.Recognised, args: argparse.Namespace) -> dict[st
         source = "the file's"
     else:
         source = "assumed: weights do not tell, see --convention"
+    if ckpt.scheme and not ckpt.facts:
+        source = ckpt.scheme.rules.path
     return {
         "recognised as": f"{arch.name}: {arch.describe()}",
+        **({"names": ckpt.scheme.about} if ckpt.scheme else {}),
         "scope": repr(ckpt.scope),
         "form": arch.form,
         "classes": assumptions.describe_classes(ckpt.num_classes),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from converters.graphs.network import Network
 from converters.recognise.detection import MEAN_RGB
-from slim_resnet.arch.architecture import Arch
+from converters.recognise.scheme import Scheme
 from slim_resnet.arch.parts import WEIGHT_DECAY
 
 if TYPE_CHECKING:  # which reads what is written here
@@ -53,7 +53,7 @@ def training_facts(ckpt: Recognised) -> dict[str, Fact]:
     if ckpt.network is not None:
         return {"preprocessing": _of_the_graph(ckpt.network)}
     return {
-        "preprocessing": _means(ckpt) or _preprocessing(ckpt.arch, ckpt.library),
+        "preprocessing": _means(ckpt) or _of_scheme(ckpt.scheme) or _preprocessing(ckpt),
         "batch_norm_decay": _batch_norm_decay(ckpt),
         "weight_decay": _weight_decay(ckpt),
     }
@@ -84,7 +84,15 @@ def _means(ckpt: Recognised) -> Fact | None:
     return Fact(f"RGB, 0 to 255, minus the means {means}", f"the checkpoint's {name}")
 
 
-def _preprocessing(arch: Arch, library: str) -> Fact:
+def _of_scheme(scheme: Scheme | None) -> Fact | None:
+    """What the code takes whose names the checkpoint has."""
+    if scheme is None or not scheme.preprocessing:
+        return None
+    return Fact(scheme.preprocessing, scheme.rules.path)
+
+
+def _preprocessing(ckpt: Recognised) -> Fact:
+    arch, library = ckpt.arch, ckpt.library
     if library == "torchvision":
         return Fact(_TORCHVISION_PREPROCESSING, "assumed: torchvision's own weights take it")
     published = arch.traits.preprocessing if library == "slim" else None
@@ -99,14 +107,16 @@ def _batch_norm_decay(ckpt: Recognised) -> Fact:
     decays = ckpt.facts.moving_average_decays(ckpt.scope) if ckpt.facts else ()
     if decays:
         return Fact(_joined(decays), "the graph")
-    return Fact(str(ckpt.arch.batch_norm_decay), "assumed: the network's default")
+    told = ckpt.scheme and "batch_norm_decay" in ckpt.scheme.network
+    source = ckpt.scheme.rules.path if told else "assumed: the network's default"
+    return Fact(str(ckpt.arch.batch_norm_decay), source)
 
 
 def _weight_decay(ckpt: Recognised) -> Fact:
     decays = ckpt.facts.weight_decays(ckpt.scope) if ckpt.facts else ()
     if decays:
         return Fact(_joined(decays), "the graph")
-    if ckpt.library != "slim" or ckpt.arch.has_script_names:
+    if ckpt.library != "slim" or ckpt.arch.has_script_names or ckpt.scheme:
         return Fact(_UNKNOWN, "not in the checkpoint")
     return Fact(str(WEIGHT_DECAY), "assumed: slim's default")
 

@@ -11,12 +11,15 @@ from converters.files.graphdef import Graph
 from converters.graphs import GraphFacts, graph_facts, read_network
 from converters.graphs.layer_facts import REMEDY
 from converters.graphs.network import Network
+from converters.recognise import schemes
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
 from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
-from converters.recognise.rules import apply_rules, read_rules
+from converters.recognise.rules import apply_rules
+from converters.recognise.rules_file import read_scheme
+from converters.recognise.scheme import Scheme
 from converters.recognise.unmoved import NEVER_MOVED, never_moved, were_never_moved
 from converters.recognise.unread_variables import unread
 from slim_resnet.arch import Arch, assumptions
@@ -41,6 +44,7 @@ def load_checkpoint(
     step: int | None = None,
     weights: str = "model",
     rules: str | os.PathLike | None = None,
+    scheme: str | None = None,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     ignore: str | None = None,
@@ -67,6 +71,8 @@ def load_checkpoint(
         step: which checkpoint of a folder; None: its latest.
         weights: "model", or "ema" for the moving averages that training kept of them.
         rules: a file that makes slim's names of the checkpoint's own; see docs/rules.md.
+        scheme: a scheme of this package, NAME or NAME:VARIANT (`schemes.shipped`), instead of
+            rules; None: recognised by the names of the variables.
         inputs: operations of the graph that are fed; (): the graph's own.
         outputs: operations of the graph that are wanted, in their order; (): the graph's own.
         ignore: a regular expression of variables inside the network that do not matter. The
@@ -87,8 +93,7 @@ def load_checkpoint(
             sense.
     """
     source = open_weights(path, step=step)
-    given = None if rules is None else read_rules(rules)
-    file = source if given is None else apply_rules(source, given)
+    given, file, unfit = _by_scheme(source, rules, scheme)
     if given is None and file.format in _FOREIGN:
         raise CheckpointError(
             f"{file.path}: its weights have another library's names: say --from "
@@ -100,12 +105,14 @@ def load_checkpoint(
     asked = bool(told) or isinstance(arch, Arch) or ignore is not None
     expected = _recorded(file) if arch is None else arch
     graph, damage = _graph(source, asked)
-    scheme = {} if given is None else given.network
-    found, reason = _detected(file, expected, scope, {**scheme, **told})
+    by_scheme = {} if given is None else given.network
+    found, reason = _detected(file, expected, scope, {**by_scheme, **told})
     if graph is None or (found and asked and not outputs and not inputs):
+        if given is not None:
+            given.check_bare(source, told)
         if found is None:
-            raise reason
-        return _remarked(_by_names(file, found, weights, pattern, graph, damage))
+            raise unfit or reason
+        return _remarked(_by_names(file, found, weights, pattern, graph, damage, given))
     network = read_network(graph, inputs=inputs, outputs=outputs)
     if never_moved(source, graph, network):
         graph = graph.without_updates()
@@ -120,7 +127,33 @@ def load_checkpoint(
     exact = _by_graph(
         source, file, found, network, graph, weights, explicit=bool(outputs), whole=whole_graph
     )
+    exact.scheme = given
+    exact.notes += _other_facts(given, exact, found.arch)
     return _remarked(exact)
+
+
+def _by_scheme(
+    source: WeightsFile, rules: str | os.PathLike | None, scheme: str | None
+) -> tuple[Scheme | None, WeightsFile, CheckpointError | None]:
+    """What names go by where they are not slim's own, and the file under slim's names.
+
+    Where a scheme that was only recognised does not fit in the end, it is dropped, and the reason
+    returned: a graph may do without.
+    """
+    if rules is not None and scheme is not None:
+        raise ValueError("--rules and --scheme both say what the names mean: give one of them")
+    if rules is None and scheme is None:
+        given = None if source.format in _FOREIGN else schemes.recognised(source)
+    else:
+        given = read_scheme(rules) if scheme is None else schemes.named(scheme)
+    if given is None:
+        return None, source, None
+    try:
+        return given, apply_rules(source, given.rules, quiet=bool(given.name)), None
+    except CheckpointError as error:
+        if rules or scheme:
+            raise
+        return None, source, error
 
 
 def _remarked(found: Recognised) -> Recognised:
@@ -172,6 +205,7 @@ def _by_names(
     ignore: re.Pattern[str] | None,
     graph: Graph | None,
     remarks: tuple[str, ...],
+    scheme: Scheme | None,
 ) -> Recognised:
     """The residual network as names and the user say; a graph only gives rise to notes."""
     notes = [*file.notes, *found.notes, *remarks]
@@ -191,12 +225,31 @@ def _by_names(
         weights,
         facts=facts,
         notes=notes,
-        assumed=[words for _, words in assumptions(found.arch)],
+        assumed=[*_called(scheme), *(words for _, words in assumptions(found.arch))],
         ignored=tuple(name for name in file if ignore.search(name)) if ignore else (),
         graph_unused=unused,
+        scheme=scheme,
     )
     _check_unread(made)
     return made
+
+
+def _other_facts(scheme: Scheme | None, found: Recognised, told: Arch) -> list[str]:
+    """What a scheme says of the network and its graph does not, as notes."""
+    if scheme is None or found.arch is None:
+        return []
+    facts = [name for name in scheme.network if hasattr(told, name)]
+    pairs = {name: (getattr(found.arch, name), getattr(told, name)) for name in facts}
+    return [
+        f"{found.graph.path}: the graph has {name} {theirs}, which is taken, where "
+        f"{scheme.rules.path} says {ours}"
+        for name, (theirs, ours) in pairs.items()
+        if theirs != ours
+    ]
+
+
+def _called(scheme: Scheme | None) -> list[str]:
+    return [f"the scheme {scheme.title}"] if scheme and scheme.name else []
 
 
 def _by_graph(

@@ -17,6 +17,7 @@ from converters.graphs.network import Network
 from converters.recognise.detection import auxiliary_kind
 from converters.recognise.forms import merge
 from converters.recognise.matching import Match
+from converters.recognise.scheme import Scheme
 from slim_resnet.arch import Arch
 
 WEIGHTS = ("model", "ema")
@@ -42,6 +43,7 @@ class Recognised(Mapping[str, np.ndarray]):
         ignored: names of variables that the user says do not matter.
         graph_unused: whether there is a graph, which the user did not want, as it says otherwise.
         source: the file under its own names, where `file` has others by rules.
+        scheme: what gave them.
 
     Attributes:
         auxiliary: kind -> names of the variables that training left beside the network's own:
@@ -69,6 +71,7 @@ class Recognised(Mapping[str, np.ndarray]):
         ignored: Iterable[str] = (),
         graph_unused: bool = False,
         source: WeightsFile | None = None,
+        scheme: Scheme | None = None,
     ):
         if weights not in WEIGHTS:
             raise ValueError(f"unknown weights {weights!r}: use {' or '.join(WEIGHTS)}")
@@ -85,6 +88,7 @@ class Recognised(Mapping[str, np.ndarray]):
         self.assumed = tuple(assumed)
         self.ignored = tuple(ignored)
         self.graph_unused = graph_unused
+        self.scheme = scheme
         self._source = source or file
         self.auxiliary: dict[str, list[str]] = {}
         self.unknown: list[str] = []

@@ -1,26 +1,23 @@
-"""A user's own names: rules in TOML that make slim's names, and slim's layouts, of them.
+"""Rules that make slim's names, and slim's layouts, of the names of other code.
 
-docs/rules.md describes the format, with a worked example.
+docs/rules.md describes the file that they are written in, with a worked example.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from converters.files import CheckpointError, WeightsFile
+from converters.files.errors import blame
+from converters.recognise import creation_order
 from converters.recognise.detection import PER_VARIABLE, auxiliary_kind
 from converters.recognise.transforms import IDENTITY, Transform
-from slim_resnet.arch.facts import TOLD
 
-_KEYS = {"match", "name", "layout", "drop"}
-_FIELD = re.compile(r"\{(?P<group>\w+)(?P<offset>[+-]\d+)?\}")
+FIELD = re.compile(r"\{(?P<group>\w+)(?P<offset>[+-]\d+)?\}")
 _MOST_LISTED = 5
 
 # Slim's axes by their set: a kernel, a 1x1 kernel or matrix, a vector.
@@ -88,7 +85,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """A file of rules, see `read_rules`.
+    """A file of rules, see `rules_file`.
 
     Attributes:
         path: the file.
@@ -96,6 +93,10 @@ class Rules:
         words: name of a group -> its texts and what they become.
         scope: the scope to put all names into.
         network: what variables do not tell of the network, as `slim_resnet.arch.facts` takes it.
+        choices: name of a field -> what stands for it -> an expression; the first that fits a
+            variable of the file decides.
+        order: name of a group -> the kind of layer, of `creation_order.KINDS`, that its texts
+            number.
     """
 
     path: str
@@ -103,6 +104,49 @@ class Rules:
     words: Mapping[str, Mapping[str, str]]
     scope: str
     network: Mapping[str, object] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, re.Pattern]] = field(default_factory=dict)
+    order: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def resolved(self, file: WeightsFile) -> Rules:
+        """The same with what only a file tells: its choices are made, its layers counted.
+
+        Raises:
+            CheckpointError: no choice fits, or the numbers of its layers tell no network.
+        """
+        fields = {name: self._chosen(name, file) for name in self.choices}
+        with blame(file.path):
+            words = {**self.words, **self._layers(file)}
+        return replace(self, words=words, fields=fields, choices={}, order={})
+
+    def _chosen(self, name: str, file: WeightsFile) -> str:
+        for text, pattern in self.choices[name].items():
+            if any(map(pattern.fullmatch, file)):
+                return text
+        options = " or ".join(pattern.pattern for pattern in self.choices[name].values())
+        raise CheckpointError(f"{file.path}: {self.path}: it has no variable {options} ({name})")
+
+    def _layers(self, file: WeightsFile) -> dict[str, dict[str, str]]:
+        """Group -> the texts that number layers and the scopes of those."""
+        kernels: dict[str, tuple[int, ...]] = {}
+        texts: dict[str, set[str]] = {group: set() for group in self.order}
+        for name in file if self.order else ():
+            match = next((m for m in (r.match.fullmatch(name) for r in self.rules) if m), None)
+            for group, text in (match.groupdict() if match else {}).items():
+                if group in texts and text:
+                    texts[group].add(text)
+                    if self.order[group] == creation_order.CONVOLUTION:
+                        kernels[text] = file.shape(name)
+        if not all(texts.values()) or not kernels:
+            return {}
+        ordered = {group: creation_order.in_order(names) for group, names in texts.items()}
+        norms = sum(len(ordered[g]) for g, k in self.order.items() if k == creation_order.NORM)
+        made = creation_order.layers([kernels[text] for text in _only(self, ordered)], norms)
+        scopes = {creation_order.CONVOLUTION: made.convolutions, creation_order.NORM: made.norms}
+        return {
+            group: dict(zip(names, scopes[self.order[group]], strict=True))
+            for group, names in ordered.items()
+        }
 
     def find(self, name: str) -> tuple[Rule, str | None] | None:
         """The rule for a variable and slim's name (None: dropped); None where no rule fits.
@@ -135,6 +179,8 @@ class Rules:
 
         def value(field: re.Match) -> str:
             group, offset = field["group"], field["offset"]
+            if group in self.fields:
+                return self.fields[group]
             text = match[int(group) if group.isdecimal() else group] or ""
             words = self.words.get(group)
             if words is not None and text:
@@ -148,113 +194,25 @@ class Rules:
                 raise self._error(rule, match[0], reason)
             return str(int(text) + int(offset))
 
-        name = _FIELD.sub(value, rule.name)
+        name = FIELD.sub(value, rule.name)
         return f"{self.scope}/{name}" if self.scope else name
 
     def _error(self, rule: Rule, variable: str, reason: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: rule {rule.number}, variable {variable!r}: {reason}")
 
 
-def read_rules(path: str | os.PathLike) -> Rules:
-    """Reads a file of rules.
+def _only(rules: Rules, ordered: Mapping[str, list[str]]) -> list[str]:
+    """The texts of the group that numbers convolutions."""
+    return next(ordered[g] for g, k in rules.order.items() if k == creation_order.CONVOLUTION)
+
+
+def apply_rules(file: WeightsFile, rules: Rules, *, quiet: bool = False) -> WeightsFile:
+    """The variables of a file under the names and in the layouts that rules give them.
 
     Args:
-        path: a TOML file; docs/rules.md says what is in it.
-
-    Raises:
-        ValueError: it is missing or no TOML, or a rule makes no sense; the message names the rule.
-    """
-    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    path = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise ValueError(f"{path}: the rules cannot be read ({error.strerror})") from error
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise ValueError(f"{path}: no TOML file: {error}") from error
-    _check_keys(path, content, {"rule", "words", "scope", "network"})
-    tables = content.get("rule")
-    if not isinstance(tables, list) or not tables:
-        raise ValueError(f"{path}: it has no rules: begin each with a line [[rule]]")
-    words = content.get("words", {})
-    scope = content.get("scope", "")
-    if not _is_words(words) or not isinstance(scope, str):
-        raise ValueError(
-            f"{path}: scope is a text, and [words.GROUP] a table of texts: put quotes around them"
-        )
-    rules = tuple(
-        _parse(f"{path}: rule {number}", number, table)
-        for number, table in enumerate(tables, start=1)
-    )
-    unused = set(words) - {group for rule in rules for group in rule.match.groupindex}
-    if unused:
-        raise ValueError(
-            f"{path}: no rule has a group (?P<{min(unused)}>...) for its [words.{min(unused)}]"
-        )
-    network = content.get("network", {})
-    if not isinstance(network, dict) or set(network) - set(TOLD):
-        raise ValueError(f"{path}: [network] is a table of facts: {', '.join(TOLD)}")
-    return Rules(path, rules, words, scope.strip("/"), network)
-
-
-def _is_words(words: object) -> bool:
-    tables = words.values() if isinstance(words, dict) else [words]
-    return all(
-        isinstance(table, dict) and all(isinstance(word, str) for word in table.values())
-        for table in tables
-    )
-
-
-def _parse(where: str, number: int, table: object) -> Rule:
-    if not isinstance(table, dict):
-        raise ValueError(f"{where}: it is no table: begin it with a line [[rule]]")
-    _check_keys(where, table, _KEYS)
-    texts = {key: table[key] for key in ("match", "name", "layout") if key in table}
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError(f"{where}: {', '.join(texts)} are texts: put quotes around them")
-    drop = table.get("drop", False)
-    if "match" not in texts or drop not in (True, False) or drop == ("name" in texts):
-        raise ValueError(f"{where}: it needs `match`, and either `name` or `drop = true`")
-    try:
-        pattern = re.compile(texts["match"])
-    except re.error as error:
-        raise ValueError(
-            f"{where}: {texts['match']!r} is no regular expression: {error}"
-        ) from error
-    name = texts.get("name")
-    if name is not None:
-        _check_name(where, name, pattern)
-    try:
-        layout = Layout(texts["layout"]) if "layout" in texts else None
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    return Rule(number, pattern, name, layout)
-
-
-def _check_keys(where: str, table: Mapping[str, object], known: set[str]) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown {unknown[0]!r}: use {', '.join(sorted(known))}")
-
-
-def _check_name(where: str, name: str, pattern: re.Pattern) -> None:
-    """Every field of the template is a group of the pattern, and nothing looks like one else."""
-    for part in _FIELD.finditer(name):
-        group = part["group"]
-        known = int(group) <= pattern.groups if group.isdecimal() else group in pattern.groupindex
-        if not known:
-            raise ValueError(f"{where}: {part[0]} in its name is no group of its match")
-    rest = _FIELD.sub("", name)
-    if not name or any(character in rest for character in "{}\\"):
-        raise ValueError(
-            f"{where}: the name {name!r} is no template: refer to a group as {{1}}, {{GROUP}} or "
-            "{1+1}"
-        )
-
-
-def apply_rules(file: WeightsFile, rules: Rules) -> WeightsFile:
-    """The variables of a file under the names and in the layouts that rules give them.
+        file: the weights.
+        rules: what to call them.
+        quiet: without notes: the rules are for more files than this one.
 
     Arrays are read when asked for, and are views where the file's are. Variables that no rule fits
     keep their names. The result's `notes` say which rules fit nothing and which variables no rule
@@ -263,6 +221,7 @@ def apply_rules(file: WeightsFile, rules: Rules) -> WeightsFile:
     Raises:
         CheckpointError: two variables get one name, or a layout is not that of its variable.
     """
+    rules = rules.resolved(file)
     used: set[int] = set()
     kept: list[str] = []
     dropped: list[str] = []
@@ -289,7 +248,7 @@ def apply_rules(file: WeightsFile, rules: Rules) -> WeightsFile:
                 rule.layout, file.shape(origin), f"{where}: the variable {origin!r} of {file.path}"
             )
             views[name] = rule.layout
-    notes = tuple(_notes(rules, file.path, used, kept))
+    notes = () if quiet else tuple(_notes(rules, file.path, used, kept))
     return file.renamed(origins, views, notes=notes, dropped=tuple(dropped))
 
 

@@ -15,7 +15,8 @@ from converters.files.checkpoint.writer import write_bundle
 from converters.formats import libraries as exchange
 from converters.models import resume
 from converters.recognise.recognised import WEIGHTS, Recognised
-from converters.recognise.rules import Layout, apply_rules, read_rules
+from converters.recognise.rules import Layout, apply_rules
+from converters.recognise.rules_file import read_scheme
 from slim_resnet import arch as arch_lib
 
 
@@ -230,7 +231,7 @@ def file_of(arrays, read=None) -> WeightsFile:
 
 def renamed(tmp_path, text, arrays, read=None) -> WeightsFile:
     (tmp_path / "rules.toml").write_text(text)
-    return apply_rules(file_of(arrays, read), read_rules(tmp_path / "rules.toml"))
+    return apply_rules(file_of(arrays, read), read_scheme(tmp_path / "rules.toml").rules)
 
 
 KERNEL = "[[rule]]\nmatch = '(.*)_w'\nname = '{1}/weights'\nlayout = 'OIHW'\n"
@@ -299,6 +300,7 @@ def test_an_incomplete_mapping_says_what_no_rule_fits(reference, rules, tmp_path
 
 
 RULE = "[[rule]]\nmatch = '(?P<n>.)(.*)'\n"
+NAMED = RULE + "name = '{n}'\n"
 
 
 @pytest.mark.parametrize(
@@ -309,7 +311,7 @@ RULE = "[[rule]]\nmatch = '(?P<n>.)(.*)'\n"
         ("scope = 'x'\n", "it has no rules"),
         ("rule = 3\n", "it has no rules"),
         ("rule = [3]\n", "rule 1: it is no table"),
-        ("rules = 3\n", "unknown 'rules': use network, rule, scope, words"),
+        ("rules = 3\n", "unknown 'rules': use about, choices, creation_order, example"),
         (RULE, "rule 1: it needs `match`, and either `name` or `drop = true`"),
         (RULE + "name = 'x'\ndrop = true\n", "rule 1: it needs `match`, and either"),
         ("[[rule]]\nname = 'x'\n", "rule 1: it needs `match`"),
@@ -326,18 +328,34 @@ RULE = "[[rule]]\nmatch = '(?P<n>.)(.*)'\n"
         (RULE + "name = '{n}'\n[words.k]\na = 'b'\n", r"no rule has a group \(\?P<k>...\)"),
         (RULE + "name = '{n}'\n[words.n]\na = 1\n", "a table of texts"),
         (RULE + "name = '{n}'\n[words]\nn = 1\n", "a table of texts"),
+        (NAMED + "[network]\nstride = 1\n", r"\[network\] is a table of facts: conv"),
+        (
+            RULE + "name = '{n}'\n[choices.k]\na = '('\n",
+            r"choices.k: '\(' is no regular expression",
+        ),
+        (NAMED + "[creation_order]\nn = 'x'\n", "says convolution or batch norm of"),
+        (
+            RULE + "name = '{n}'\n[creation_order]\nk = 'convolution'\n",
+            r"no rule has a group \(\?P<k>",
+        ),
+        (NAMED + "[variants.a]\nstride_unit = 'last'\n", "with a text `about`"),
+        (
+            RULE + "name = '{n}'\n[variants.a]\nabout = 'x'\nstride = 1\n",
+            "variants.a. is a table of f",
+        ),
+        ("signature = [3]\n" + RULE + "name = '{n}'\n", "signature: 3 is no regular expression"),
     ],
 )
 def test_rules_that_make_no_sense(text, message, tmp_path):
     path = tmp_path / "rules.toml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=f"(?s)^{re.escape(str(path))}: .*{message}"):
-        read_rules(path)
+        read_scheme(path)
 
 
 def test_missing_rules(tmp_path):
     with pytest.raises(ValueError, match="missing.toml: the rules cannot be read"):
-        read_rules(tmp_path / "missing.toml")
+        read_scheme(tmp_path / "missing.toml")
 
 
 @pytest.mark.parametrize(

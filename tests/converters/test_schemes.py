@@ -1,0 +1,266 @@
+"""Other people's ResNets without their graphs: what their own code gave under TensorFlow 1.15.
+
+`data/schemes/make.py` made the checkpoints with the public code; ref.npz has images and logits.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import converters
+from converters.files import WeightsFile
+from converters.files.errors import Malformed
+from converters.recognise import schemes
+from converters.recognise.creation_order import layers
+
+# Case -> what --scheme says; None: it is recognised.
+CASES = {
+    "caffe_tensorflow": None,
+    "official_18": None,
+    "official_v1": None,
+    "official_v2": None,
+    "ry": None,
+    "simclr": None,
+    "tensornets": None,
+    "tensorpack_basic": "tensorpack:imagenet",
+    "tensorpack_bottleneck": "tensorpack:imagenet",
+}
+FOLDER = pathlib.Path(schemes.__file__).parent / "scheme_files"
+
+
+@pytest.fixture
+def bare(data, tmp_path):
+    """The checkpoint of a case, without its graph."""
+
+    def copied(case: str) -> str:
+        for file in (data / "schemes" / case).glob("model.ckpt.[di]*"):
+            shutil.copy(file, tmp_path)
+        return str(tmp_path / "model.ckpt")
+
+    return copied
+
+
+def references(data, case):
+    """Images and logits."""
+    ref = np.load(data / "schemes" / case / "ref.npz")
+    return [(ref[f"x{i}"], ref[f"y{i}"]) for i in range(len(ref.files) // 2)]
+
+
+def distance(actual, expected) -> float:
+    """Over the largest value."""
+    return float(np.abs(np.reshape(actual, expected.shape) - expected).max() / abs(expected).max())
+
+
+def by_torch(ckpt, image):
+    import torch
+
+    net = converters.to_torch(ckpt).eval()
+    with torch.no_grad():
+        return net(torch.from_numpy(image.transpose(0, 3, 1, 2).copy())).numpy()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bare_checkpoint_gives_what_its_code_gave(case, bare, data):
+    ckpt = converters.load_checkpoint(bare(case), scheme=CASES[case])
+    for image, logits in references(data, case):
+        assert distance(by_torch(ckpt, image), logits) < 1e-5
+    assert ckpt.assumed[0] == f"the scheme {ckpt.scheme.title}"
+
+
+@pytest.mark.parametrize("case", ["official_v2", "tensorpack_bottleneck"])
+def test_keras_of_a_bare_checkpoint(case, bare, data):
+    model = converters.to_keras(converters.load_checkpoint(bare(case), scheme=CASES[case]))
+    image, logits = references(data, case)[0]
+    assert distance(model.predict(image, verbose=0), logits) < 1e-5
+
+
+@pytest.mark.parametrize("case", ["official_18", "ry"])
+def test_onnx_of_a_bare_checkpoint(case, bare, data, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "net.onnx"
+    made = converters.convert(bare(case), path, "onnx", scheme=CASES[case], verified=False)
+    assert not made.error
+    session = onnxruntime.InferenceSession(str(path))
+    for image, logits in references(data, case):
+        feed = {session.get_inputs()[0].name: image.transpose(0, 3, 1, 2)}
+        assert distance(session.run(None, feed)[0], logits) < 1e-5
+
+
+@pytest.mark.parametrize("case", [*CASES, "tensorpack_preact"])
+def test_with_the_graph_the_graph_decides(case, data):
+    """Variants need not be told, and what no scheme can say is converted whole."""
+    ckpt = converters.load_checkpoint(data / "schemes" / case / "model.ckpt")
+    image, logits = references(data, case)[-1]
+    found = by_torch(ckpt, image)
+    if case == "tensornets":  # its graph ends in their softmax
+        odds = np.exp(logits - logits.max())
+        logits = odds / odds.sum()
+    assert distance(found, logits) < 1e-5
+
+
+# A fact of a scheme -> another value, and the cases whose graphs tell it.
+WRONG = {
+    'root_pool = "same"': ('root_pool = "symmetric"', ["official_v1", "official_v2", "simclr"]),
+    'stride_unit = "first"': ('stride_unit = "last"', ["official_18", "simclr"]),
+    "batch_norm_epsilon = 0.001": ("batch_norm_epsilon = 0.00001", ["ry"]),
+    'stride_conv = "conv1"': ('stride_conv = "conv2"', ["ry"]),
+    'root_padding = "same"': ('root_padding = "symmetric"', ["ry"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "case"),
+    [(right, wrong, case) for right, (wrong, cases) in WRONG.items() for case in cases],
+)
+def test_a_wrong_fact_is_told_by_the_graph(right, wrong, case, data, tmp_path):
+    checkpoint = data / "schemes" / case / "model.ckpt"
+    scheme = converters.load_checkpoint(checkpoint).scheme
+    text = (FOLDER / f"{scheme.name}.toml").read_text()
+    assert right in text
+    path = tmp_path / "wrong.toml"
+    path.write_text(text.replace(right, wrong))
+    ckpt = converters.load_checkpoint(checkpoint, rules=path)
+    fact = right.partition(" ")[0]
+    assert any(f"the graph has {fact}" in note and "wrong.toml" in note for note in ckpt.notes)
+    image, logits = references(data, case)[-1]
+    assert distance(by_torch(ckpt, image), logits) < 1e-5
+
+
+def test_what_weights_do_not_tell_is_asked_for(bare):
+    path = bare("tensorpack_bottleneck")
+    with pytest.raises(converters.CheckpointError) as caught:
+        converters.load_checkpoint(path)
+    for variant in ("imagenet", "caffe", "align_padding"):
+        assert f"--scheme tensorpack:{variant} (" in str(caught.value)
+    told = {"stride_conv": "conv2"} | dict.fromkeys(("root_padding", "conv_padding"), "same")
+    ckpt = converters.load_checkpoint(path, facts={**told, "root_pool": "same"})
+    assert ckpt.arch == converters.load_checkpoint(path, scheme="tensorpack:imagenet").arch
+
+
+def _zeros(shapes) -> dict[str, np.ndarray]:
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+
+
+REFUSED = {
+    "group normalisation": {"resnet/block1/unit01/a/standardized_conv2d/kernel": (1, 1, 4, 4)},
+    "squeeze-and-excitation": {
+        "conv0/W": (7, 7, 3, 4),
+        "group0/block0/conv2/W": (3, 3, 4, 4),
+        "group0/block0/fc1/W": (4, 1),
+    },
+    "DeepLab's heads": {
+        "conv1/weights": (7, 7, 3, 4),
+        "res2a_branch2a/weights": (1, 1, 4, 4),
+        "bn2a_branch2a/gamma": (4,),
+        "fc1_voc12_c0/weights": (3, 3, 4, 21),
+    },
+    "padded at its end": {
+        "resnet50v2/conv1/weights": (7, 7, 3, 4),
+        "resnet50v2/conv2/block1/1/conv/weights": (1, 1, 4, 4),
+        "resnet50v2/conv2/block1/1/bn/gamma": (4,),
+        "resnet50v2/conv2/block1/preact/gamma": (4,),
+    },
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_no_architecture_has_is_refused_by_name(what, tmp_path):
+    np.savez(tmp_path / "net.npz", **_zeros(REFUSED[what]))
+    with pytest.raises(converters.CheckpointError, match=f"belongs to .*{what}.*give its graph"):
+        converters.load_checkpoint(tmp_path / "net.npz")
+
+
+def test_an_unknown_scheme_or_variant(bare):
+    path = bare("ry")
+    for told, message in {
+        "slim": "unknown scheme 'slim': use bit, caffe, official_r1",
+        "ry:x": "the scheme ry has no variant 'x': it has none",
+        "tensorpack:x": "has no variant 'x': use imagenet, caffe",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            converters.load_checkpoint(path, scheme=told)
+    with pytest.raises(ValueError, match="--rules and --scheme both say"):
+        converters.load_checkpoint(path, scheme="ry", rules=FOLDER / "ry.toml")
+
+
+def test_shipped_schemes_are_whole_and_apart():
+    """Each knows its own example, and the names of no other."""
+    for name, scheme in schemes.shipped().items():
+        assert all((scheme.about, scheme.example, scheme.signature)), name
+        ways = [rule.match for rule in scheme.rules.rules] + list(scheme.refused.values())
+        assert any(way.fullmatch(scheme.example) for way in ways), name
+    for case in CASES:
+        folder = pathlib.Path(__file__).parents[1] / "data" / "schemes" / case
+        file = converters.open_weights(folder / "model.ckpt")
+        assert len([s for s in schemes.shipped().values() if s.fits(file)]) == 1, case
+
+
+class TestCreationOrder:
+    """The layers of a network from the numbers of their names."""
+
+    def official(self, drop=(), **changes):
+        file = converters.open_weights(
+            pathlib.Path(__file__).parents[1] / "data" / "schemes" / "official_v1" / "model.ckpt"
+        )
+        arrays = {name: file[name] for name in file if not name.startswith(tuple(drop))}
+        return WeightsFile.of_arrays("net", {**arrays, **changes})
+
+    def test_a_missing_number(self):
+        scheme = schemes.shipped()["official_r1"]
+        with pytest.raises(converters.CheckpointError, match="conv2d_7 is missing, so the order"):
+            scheme.rules.resolved(self.official(drop=["resnet_model/conv2d_7/"]))
+
+    def test_a_batch_norm_too_many(self):
+        extra = {"resnet_model/batch_normalization_23/gamma": np.zeros(4, np.float32)}
+        scheme = schemes.shipped()["official_r1"]
+        with pytest.raises(converters.CheckpointError, match="has 24 batch norms for 23 conv"):
+            scheme.rules.resolved(self.official(**extra))
+
+    def test_kernels_that_make_no_units(self):
+        with pytest.raises(Malformed, match="make no residual units"):
+            layers([(7, 7, 3, 4), (3, 3, 4, 4), (5, 5, 4, 4)], 3)
+
+    def test_pre_activation_units_of_two(self):
+        kernels = [(3, 3, 3, 4), (1, 1, 4, 4), (3, 3, 4, 4), (3, 3, 4, 4)]
+        with pytest.raises(Malformed, match="pre-activation units of two 3x3 convolutions"):
+            layers(kernels, 3)
+
+    def test_blocks_begin_where_the_depth_changes(self):
+        kernels = [(3, 3, 3, 4), *[(3, 3, 4, 4)] * 2, (3, 3, 4, 8), (3, 3, 8, 8)]
+        assert layers(kernels, 5).convolutions[3] == "block2/unit_1/basic_v1/conv1"
+
+
+def test_names_without_numbers_differ(tmp_path):
+    """Two stems in one group are no numbers of one thing."""
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        "[creation_order]\nconv = 'convolution'\n"
+        "[[rule]]\nmatch = '(?P<conv>[a-z_0-9]+)/kernel'\nname = '{conv}/weights'\n"
+    )
+    np.savez(tmp_path / "net.npz", **_zeros({"a_1/kernel": (1,) * 4, "b/kernel": (1,) * 4}))
+    with pytest.raises(converters.CheckpointError, match="a and b are not numbered together"):
+        converters.load_checkpoint(tmp_path / "net.npz", rules=path)
+
+
+def test_the_docs_page_names_every_scheme():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "schemes.md").read_text()
+    for name, scheme in schemes.shipped().items():
+        assert f"`{name}`" in page
+        assert all(f"`{name}:{variant}`" in page for variant in scheme.variants)
+
+
+def test_the_shortest_scheme_of_the_docs(bare, data, tmp_path):
+    """As written there, for the checkpoint that it is about."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "schemes.md").read_text()
+    text = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+    assert len(text.splitlines()) <= 25
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    ckpt = converters.load_checkpoint(bare("simclr"), rules=path)
+    image, logits = references(data, "simclr")[0]
+    assert distance(by_torch(ckpt, image), logits) < 1e-5
