@@ -119,9 +119,10 @@ def root_block(net, root, preactivation=False):
         norm = resnet_utils.bias_and_batch_norm if root.bias else slim.batch_norm
         settings = {"normalizer_fn": norm}
     with slim.arg_scope([slim.conv2d], **settings):
-        net = resnet_utils.conv2d_same(
-            net, root.depth, root.kernel, root.stride, scope="conv1", padding=root.padding
-        )
+        for scope, depth, stride in root.convs:
+            net = resnet_utils.conv2d_same(
+                net, depth, root.kernel, stride, scope=scope, padding=root.padding
+            )
     return root_pool(net, root.pool)
 
 

@@ -46,7 +46,10 @@ def feature_size(arch: Arch, size: Size) -> Size:
 
 def _multiply_adds(arch: Arch, size: Size) -> list[int]:
     """Of one image, layer by layer, the first one first."""
-    found = [_of(arch.root, _outputs(arch.root, size))] if arch.root else []
+    found, outputs = [], size
+    for conv in arch.root_convs:
+        outputs = _outputs(conv, outputs)
+        found.append(_of(conv, outputs))
     size = _after_root(arch, size)
     for unit in arch.units:
         if unit.projection:
@@ -60,8 +63,8 @@ def _multiply_adds(arch: Arch, size: Size) -> list[int]:
 
 def _after_root(arch: Arch, size: Size) -> Size:
     """Height and width of what the first block reads."""
-    if arch.root:
-        size = _outputs(arch.root, size)
+    for conv in arch.root_convs:
+        size = _outputs(conv, size)
     if arch.root_pool == "valid":
         size = tuple(length - 2 for length in size)
     return _smaller(size, 2) if arch.has_root_pool else size

@@ -38,7 +38,7 @@ def build(arch: Arch, dtype: str = "float32"):
 
 def end_point_layers(arch: Arch) -> dict[str, str]:
     """End point of slim's graph (below the scope) -> the layer of the model whose output it is."""
-    found = {arch.root.scope: _last_layer(arch.root)} if arch.root else {}
+    found = {conv.scope: _last_layer(conv) for conv in arch.root_convs}
     for unit in arch.units:
         for conv in (unit.projection, *unit.convs):
             if conv:
@@ -95,7 +95,9 @@ class _Builder:
     def model(self):
         arch = self.arch
         images = keras.Input((None, None, arch.input_channels), name="images", dtype=self.dtype)
-        net = self._conv(arch.root, images) if arch.root else images
+        net = images
+        for conv in arch.root_convs:
+            net = self._conv(conv, net)
         if arch.has_root_pool:
             net = self._root_pool(net)
         for unit in arch.units:

@@ -91,6 +91,10 @@ def _transforms(layer: Conv | Norm, arch: Arch) -> tuple[Transform, Transform]:
 def torch_modules(arch: Arch) -> dict[str, str]:
     """slim scope of a convolution or batch norm -> name of the torch module that holds it."""
     modules = {"conv1": "conv1", "conv1/BatchNorm": "bn1", "postnorm": "postnorm", "logits": "fc"}
+    for i, conv in enumerate(arch.root_convs if arch.deep_stem else ()):
+        modules[conv.scope] = f"conv1.{3 * i}"  # timm's, whose stem is nn.Sequential
+        is_last = conv is arch.root
+        modules[f"{conv.scope}/BatchNorm"] = "bn1" if is_last else f"conv1.{3 * i + 1}"
     for unit in arch.units:
         prefix = f"layer{unit.block}.{unit.index - 1}"
         modules[f"{unit.scope}/preact"] = f"{prefix}.preact"

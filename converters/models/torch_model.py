@@ -106,6 +106,32 @@ def _identity(x: torch.Tensor, spec: Unit) -> torch.Tensor:
     return F.pad(x, (0, 0, 0, 0, pad.channels, pad.channels)) if pad else x
 
 
+class DeepStem(nn.Sequential):
+    """The convolutions of a deep stem; names as in timm: 0, 1 and 2 are a convolution, its batch
+    norm and its activation, then 3, 4 and 5, ...; the last one's batch norm is the network's."""
+
+    def __init__(self, arch: Arch):
+        super().__init__()
+        self.specs = arch.root_convs
+        for i, spec in enumerate(self.specs):
+            self.add_module(str(3 * i), _conv(spec))
+            if spec.norm and spec is not arch.root:
+                self.add_module(str(3 * i + 1), _norm(spec.depth, arch))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.run(x, _ignore)
+
+    def run(self, x: torch.Tensor, tap) -> torch.Tensor:
+        layers = dict(self.named_children())
+        for i, spec in enumerate(self.specs[:-1]):
+            x = layers[str(3 * i)](x)
+            if spec.norm:
+                x = layers[str(3 * i + 1)](x)
+            x = _activate(x, spec.activation)
+            tap(spec.scope, x)
+        return layers[str(3 * (len(self.specs) - 1))](x)
+
+
 class ResidualUnit(nn.Module):
     """One residual unit, as its `Unit` describes it."""
 
@@ -155,7 +181,7 @@ class ResNet(nn.Module):
         super().__init__()
         self.arch = arch
         if arch.root:
-            self.conv1 = _conv(arch.root)
+            self.conv1 = DeepStem(arch) if arch.deep_stem else _conv(arch.root)
             if arch.root.norm:
                 self.bn1 = _norm(arch.root.depth, arch)
         for block in range(1, len(arch.stages) + 1):
@@ -202,7 +228,7 @@ class ResNet(nn.Module):
 
     def _root(self, x: torch.Tensor, tap) -> torch.Tensor:
         spec = self.arch.root
-        net = self.conv1(x)
+        net = self.conv1.run(x, tap) if self.arch.deep_stem else self.conv1(x)
         if spec.norm:
             net = self.bn1(net)
         net = _activate(net, spec.activation)

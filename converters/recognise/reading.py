@@ -141,7 +141,8 @@ class _Reader:
 
     def arch(self, form: str) -> Arch:
         root = self.root(form)
-        prototype = _prototype(self.kind, root.get("root_kernel", 7))
+        kernel = 7 if "deep_stem" in root else root.get("root_kernel", 7)
+        prototype = _prototype(self.kind, kernel)
         num_blocks = max(self.num_units)
         blocks = [self.block(block, form) for block in range(1, num_blocks + 1)]
         cardinalities = [block[3] for block in blocks]
@@ -171,6 +172,8 @@ class _Reader:
 
     def root(self, form: str) -> dict[str, object]:
         """What the root convolution's weights tell; without one, what the first unit's do."""
+        if "conv1_1/weights" in self.inner and "conv1/weights" not in self.inner:
+            return self.deep_stem()
         if not any(name.startswith("conv1/") for name in self.inner):
             *_, channels, _ = self.shape(f"{self.first_conv(form)}/weights")
             return {"root_block": False, "input_channels": channels}
@@ -180,6 +183,18 @@ class _Reader:
                 f"{self.where}: conv1/weights is a {height}x{width} filter, and roots are square"
             )
         return {"root_kernel": height, "input_channels": channels, "root_depth": depth}
+
+    def deep_stem(self) -> dict[str, object]:
+        """What the weights of a deep stem, conv1_1 and so on, tell."""
+        names = (f"conv1_{number}/weights" for number in range(1, 10))
+        shapes = [self.shape(name) for name in names if name in self.inner]
+        *before, depth = (shape[3] for shape in shapes)
+        return {
+            "root_kernel": shapes[0][0],
+            "input_channels": shapes[0][2],
+            "deep_stem": tuple(before),
+            "root_depth": depth,
+        }
 
     def first_conv(self, form: str) -> str:
         """The scope of the first convolution of the first unit."""
@@ -214,7 +229,8 @@ class _Reader:
         in_units = has_norm and f"{first}/biases" in self.inner
         # Biases at the root are those of a pre-activation net in the same scope, if there is one.
         others = {kind for kind in self.kinds if UNIT_KINDS[kind].preact}
-        at_root = not others and self.has_norm("conv1") and "conv1/biases" in self.inner
+        root = "conv1" if "conv1/weights" in self.inner else "conv1_1"
+        at_root = not others and self.has_norm(root) and f"{root}/biases" in self.inner
         places = {(False, False): "none", (True, False): "root", (False, True): "units"}
         return {
             "use_batch_norm": has_norm,

@@ -86,8 +86,14 @@ class Arch(Fields):
         return stem_of(self)
 
     @functools.cached_property
+    def root_convs(self) -> tuple[Conv, ...]:
+        """The root's convolutions: one, or those of a deep stem."""
+        return tuple(layout.root(self)) if self.root_block else ()
+
+    @property
     def root(self) -> Conv | None:
-        return layout.root(self) if self.root_block else None
+        """The last of them, which the root pool follows."""
+        return self.root_convs[-1] if self.root_convs else None
 
     @property
     def default_image_size(self) -> int:
@@ -124,7 +130,7 @@ class Arch(Fields):
     def layers(self) -> tuple[Conv | Norm, ...]:
         """Every layer with variables, in slim's order; ResNeXt units in the grouped form."""
         inner = tuple(layer for unit in self.units for layer in unit.layers)
-        return tuple(x for x in (self.root, *inner, self.postnorm, self.logits) if x)
+        return tuple(x for x in (*self.root_convs, *inner, self.postnorm, self.logits) if x)
 
     @property
     def end_points(self) -> tuple[str, ...]:
@@ -133,7 +139,7 @@ class Arch(Fields):
         Those that every form of the network computes have one name in all of them.
         """
         split = {"grouped": (), "concat": ("conv1",), "branches": ("conv1", "conv2")}[self.form]
-        names = [self.root.scope] if self.root else []
+        names = [conv.scope for conv in self.root_convs]
         for unit in self.units:
             convs = (unit.projection, *unit.convs)
             names += [c.scope for c in convs if c and c.scope.rpartition("/")[2] not in split]
@@ -170,7 +176,7 @@ class Arch(Fields):
     def slim_variables(self) -> tuple[Variable, ...]:
         """The same variables under slim's names."""
         norm = NormVariables(self.batch_norm_scale, self.batch_norm_center)
-        found = layer_variables(self.root, norm) if self.root else []
+        found = [v for conv in self.root_convs for v in layer_variables(conv, norm)]
         for unit in self.units:
             found += unit_variables(unit, self.form, norm)
         for layer in (self.postnorm, self.logits):

@@ -40,6 +40,8 @@ def check(arch: Fields) -> None:
         raise ValueError(f"{arch.name}: only bottleneck_v1 has use_bounded_activations")
     if arch.logits_layer == "dense" and not arch.global_pool:
         raise ValueError(f"{arch.name}: logits of a map are a convolution, not dense")
+    if arch.deep_stem and arch.kind.preact:
+        raise ValueError(f"{arch.name}: a deep stem is of nets without pre-activation")
     for stage in arch.stages:
         check_cardinality(stage.depth_bottleneck, arch.cardinality)
     _check_family(arch)

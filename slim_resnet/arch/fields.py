@@ -32,6 +32,8 @@ class Fields:
         root_block: whether it begins with the root convolution, and its max pool.
         root_depth, root_kernel, root_stride: output channels, height and width of the kernel, and
             stride of the root convolution.
+        deep_stem: output channels of convolutions of the same kernel before the root's own, of
+            which the first has the stride (DeepLab's _beta nets, the root of ResNet-D); ().
         root_padding: of the root convolution, one of `parts.PADDINGS`.
         root_pool: the max pool after it, one of `parts.ROOT_POOLS`.
         stride_unit: where a block's stride sits: in its "last" unit (slim) or its "first".
@@ -75,6 +77,7 @@ class Fields:
     root_depth: int = 64
     root_kernel: int = 7
     root_stride: int = 2
+    deep_stem: tuple[int, ...] = ()
     root_padding: str = "symmetric"
     root_pool: str = "same"
     stride_unit: str = "last"
@@ -117,6 +120,7 @@ class Fields:
             self.root_padding,
             self.root_pool,
             self._root_bias,
+            self.deep_stem,
         )
 
     @property

@@ -19,23 +19,24 @@ from slim_resnet.arch.parts import (
 )
 
 
-def root(arch: Fields) -> Conv:
-    """The root convolution; in pre-activation nets the first unit normalises and activates."""
+def root(arch: Fields) -> Iterator[Conv]:
+    """The root's convolutions; in pre-activation nets the first unit normalises and activates."""
     has_norm = arch.use_batch_norm and not arch.kind.preact
     bias = arch.root_options.bias
-    return Conv(
-        "conv1",
-        arch.root_kernel,
-        arch.input_channels,
-        arch.root_depth,
-        arch.root_stride,
-        norm=has_norm,
-        bias=not has_norm if bias is None else bias,
-        activation=None
-        if arch.kind.preact
-        else make_activation(arch.activation, arch.activation_slope),
-        padding=arch.root_padding,
-    )
+    depth_in = arch.input_channels
+    for scope, depth, stride in arch.root_options.convs:
+        yield Conv(
+            scope,
+            arch.root_kernel,
+            depth_in,
+            depth,
+            stride,
+            norm=has_norm,
+            bias=not has_norm if bias is None else bias,
+            activation=None if arch.kind.preact else arch.conv_activation,
+            padding=arch.root_padding,
+        )
+        depth_in = depth
 
 
 def logits(arch: Fields) -> Conv | None:

@@ -76,6 +76,7 @@ class RootBlock:
         pool: one of `ROOT_POOLS`.
         bias: whether the convolution has biases beside its batch norm, or without one; None: as
             others.
+        before: output channels of convolutions before it, of which the first has the stride.
     """
 
     depth: int = 64
@@ -84,6 +85,18 @@ class RootBlock:
     padding: str = "symmetric"
     pool: str = "same"
     bias: bool | None = None
+    before: tuple[int, ...] = ()
+
+    @property
+    def convs(self) -> tuple[tuple[str, int, int], ...]:
+        """(scope, output channels, stride) of its convolutions: conv1, or conv1_1, conv1_2, ..."""
+        depths = (*self.before, self.depth)
+        if len(depths) == 1:
+            return (("conv1", self.depth, self.stride),)
+        return tuple(
+            (f"conv1_{number}", depth, self.stride if number == 1 else 1)
+            for number, depth in enumerate(depths, start=1)
+        )
 
     @property
     def total_stride(self) -> int:

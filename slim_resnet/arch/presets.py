@@ -34,6 +34,8 @@ def stem_of(arch: Fields) -> str:
     """The stem that fits `arch`; "none" without a root block, "custom" where none does."""
     if not arch.root_block:
         return "none"
+    if arch.deep_stem:
+        return CUSTOM
     found = (name for name, stem in STEMS.items() if _root_of(stem) == _root_of(arch.root_options))
     return next(found, CUSTOM)
 
@@ -90,6 +92,7 @@ def recorded_facts(fields: dict) -> dict[str, object]:
         Stage(**{**stage, "unit_rates": tuple(stage.get("unit_rates", ()))})
         for stage in fields["stages"]
     )
+    fields["deep_stem"] = tuple(fields.get("deep_stem", ()))
     stem, convention = fields.pop("stem", None), fields.pop("convention", None)
     if stem is not None:
         check_choice("stem", stem, tuple(STEMS))

@@ -83,6 +83,7 @@ def deviations(arch: Fields) -> list[str]:
         "no root block": stem_of(arch) == "none",
         f"{arch.root_kernel}x{arch.root_kernel} root of stride {arch.root_stride}, "
         f"{_POOLS[arch.root_pool]}": stem_of(arch) == CUSTOM,
+        f"deep stem of {'-'.join(map(str, arch.deep_stem))}": arch.deep_stem != (),
         f"root {_PADDINGS[arch.root_padding]}": arch.root_padding != "symmetric",
         _stride(arch): convention_of(arch) == CUSTOM,
         _POOLS[arch.root_pool]: convention_of(arch) == CUSTOM and stem_of(arch) == "imagenet",

@@ -72,6 +72,20 @@ def test_a_bare_checkpoint_gives_what_its_code_gave(case, bare, data):
     assert ckpt.assumed[0] == f"the scheme {ckpt.scheme.title}"
 
 
+@pytest.mark.parametrize("by", ["torch", "keras"])
+def test_a_deep_stem_is_told_by_its_variables(by, data):
+    """DeepLab's _beta nets: slim's names, and three convolutions in the root."""
+    ckpt = converters.load_checkpoint(data / "schemes" / "deeplab_beta" / "model.ckpt")
+    assert ckpt.arch.deep_stem == (4, 4)
+    assert ckpt.scheme is None
+    for image, logits in references(data, "deeplab_beta"):
+        if by == "torch":
+            found = by_torch(ckpt, image)
+        else:
+            found = converters.to_keras(ckpt).predict(image, verbose=0)
+        assert distance(found, logits) < 1e-5
+
+
 @pytest.mark.parametrize("case", ["official_v2", "tensorpack_bottleneck"])
 def test_keras_of_a_bare_checkpoint(case, bare, data):
     model = converters.to_keras(converters.load_checkpoint(bare(case), scheme=CASES[case]))

@@ -75,6 +75,7 @@ def test_variables_follow_the_facts():
     # a block whose first unit keeps the depth: 5 variables of a projection more
     one = {"stages": (dataclasses.replace(R50.stages[0], depth=64),)}
     assert len(names(**one, shortcut="block_projection")) == len(names(**one)) + 5
+    assert names(deep_stem=(32, 32))[:11:5] == [f"conv1_{n}/weights" for n in (1, 2, 3)]
     v2 = arch_lib.get("resnet_v2_50")
     assert len(v2.variables) - len(v2.replace(plain_bias=False).variables) == 1 + 4 + 16
     assert len(names(use_batch_norm=False)) == 2 * 54

@@ -64,6 +64,9 @@ CASES = [
         | {"conv_bias": "units", "stride_unit": "first"},
     ),
     ("resnet_v2_50", {"root_pool": "zeros", "activation": "sigmoid", "batch_norm_scale": False}),
+    # DeepLab's _beta nets, and one without batch norm
+    ("resnet_v1_50", {"deep_stem": (6, 5), "root_kernel": 3, "output_stride": 4}),
+    ("resnet_v1_18", {"deep_stem": (6,), "root_kernel": 5, "use_batch_norm": False}),
     # as TensorFlow's official ResNets: a projection in each block, no biases in v2
     ("resnet_v1_50", {"shortcut": "block_projection", "root_depth": 64}),
     ("resnet_v2_50", {"plain_bias": False, "shortcut": "block_projection"}),

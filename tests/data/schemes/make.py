@@ -183,6 +183,28 @@ def caffe_tensorflow(tf, x):
     return net.layers["fc1000"]
 
 
+@case
+def deeplab_beta(tf, x):
+    """Not a scheme: its names are slim's, its root has three convolutions."""
+    use("models_r1/research", "models_r1/research/slim")
+    from deeplab.core import resnet_v1_beta
+
+    root = resnet_v1_beta.root_block_fn_for_beta_variant
+    resnet_v1_beta.root_block_fn_for_beta_variant = lambda net, *_: root(net, 1 / 16)
+    block = resnet_v1_beta.resnet_utils.Block
+
+    def narrow(scope, unit, units):
+        widths = ("depth", "depth_bottleneck")
+        return block(
+            scope, unit, [{k: v // 16 if k in widths else v for k, v in u.items()} for u in units]
+        )
+
+    resnet_v1_beta.resnet_utils.Block = narrow
+    with tf.contrib.slim.arg_scope(resnet_v1_beta.resnet_arg_scope()):
+        logits, _ = resnet_v1_beta.resnet_v1_50_beta(x, 7, False, global_pool=True)
+    return tf.squeeze(logits, [1, 2])
+
+
 def use(*folders):
     for folder in folders:
         sys.path.insert(0, os.path.join(sys.argv[1], folder))
