@@ -48,9 +48,10 @@ def test_nan_is_never_right(expected, actual):
 
 def test_a_nan_of_both_sides_is_not_right():
     nan = {"a": np.array([1.0, np.nan])}
-    assert not Report(
-        "c", "n", "r", "float64", 1e-12, tuple(compare("t", (1, 1), nan, nan, "float64"))
-    ).passed
+    compared = tuple(compare("t", (1, 1), nan, nan, "float64"))
+    proof = Proof("a.meta", ("a",), (Report("c", "n", "r", "float64", 1e-12, compared),))
+    assert not proof.passed
+    assert "is not a number (NaN), in one of the two or in both" in proof.sentence()
 
 
 def test_what_float32_cannot_hold_is_no_difference():
