@@ -349,3 +349,11 @@ def test_a_graph_on_which_tensorflow_aborts_is_an_error(wild):
     plan = plan_of(case, "float32")
     with pytest.raises(CheckpointError, match=f"{case.graph.path}: "):
         run_graph(graph.SerializeToString(), case.variables, [case.inputs], plan)
+
+
+def test_an_operation_that_reads_nothing_by_name_is_an_error(wild):
+    case = wild("lrn")
+    graph = tf.GraphDef.FromString(bytes(case.graph.definition))
+    next(node for node in graph.node if node.name == "logits/BiasAdd").input.append("")
+    with pytest.raises(CheckpointError, match="has no operation ''"):
+        RunnableGraph(graph.SerializeToString(), plan_of(case, "float32"))
