@@ -45,6 +45,7 @@ def atomic_path(target: str | os.PathLike):
 
     Raises:
         FileNotFoundError: the folder of `target` does not exist.
+        PermissionError: nothing can be written into it.
         IsADirectoryError: `target` is a folder.
     """
     target = pathlib.Path(target)
@@ -144,7 +145,10 @@ def _temporary_folder(parent: pathlib.Path, name: str) -> Iterator[pathlib.Path]
 def _make_locked(parent: pathlib.Path, name: str, lock: contextlib.ExitStack) -> pathlib.Path:
     """A new temporary folder, locked until `lock` ends where the file system has locks."""
     while True:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=parent))
+        try:
+            folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=parent))
+        except OSError as error:  # which names the hidden folder
+            raise type(error)(_unwritable(parent, error.strerror)) from error
         try:
             lock.enter_context(_locked(folder))
         except (BlockingIOError, FileNotFoundError):
@@ -175,6 +179,12 @@ def check_target(target: str | os.PathLike) -> None:
         raise IsADirectoryError(f"{target} is a folder: name a file in it")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist: make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(_unwritable(target.parent, "permission denied"))
+
+
+def _unwritable(folder: pathlib.Path, reason: str | None) -> str:
+    return f"nothing can be written into the folder {folder} ({reason}): name another"
 
 
 def _umask() -> int:

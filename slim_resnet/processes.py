@@ -22,6 +22,7 @@ import mmap
 import os
 import pathlib
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -48,6 +49,7 @@ _THREADS = (
 )
 _SHARED = 1 << 16  # bytes from which an array goes through shared memory
 _ALIGNMENT = 64  # bytes
+_TRACE = re.compile(r"\s*(@ |\*\*\*|$)")  # what C++ programs say after why they abort
 
 
 class ProcessLostError(ChildProcessError):
@@ -191,7 +193,8 @@ class Process:
         if not self._log:
             return ""
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        lines = self._log.read().decode(errors="replace").splitlines()
+        lines = [line.strip() for line in lines if not _TRACE.match(line)]
         return f": {lines[-1]}" if lines else ""
 
 

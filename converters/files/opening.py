@@ -120,7 +120,6 @@ _NO_WEIGHTS = {
     b"\x1f\x8b": ("a gzip archive", "unpack it and give the checkpoint in it"),
     b"BZh": ("a bzip2 archive", "unpack it and give the checkpoint in it"),
     b"\xfd7zXZ": ("an xz archive", "unpack it and give the checkpoint in it"),
-    b"version ": ("a pointer of Git LFS, not the file itself", "fetch it with git lfs pull"),
     b"\x89PNG": ("a picture (PNG)", "give the file that the weights were saved to"),
     b"\xff\xd8\xff": ("a picture (JPEG)", "give the file that the weights were saved to"),
     b"%PDF": ("a PDF document", "give the file that the weights were saved to"),

@@ -15,8 +15,10 @@ from slim_resnet.frameworks import require
 
 def _check(ckpt: Recognised, options: Options, library: str) -> None:
     if ckpt.network is not None:
+        why = f" ({ckpt.beyond})" if ckpt.beyond else ""
         raise ValueError(
-            f"{library} has no model of {ckpt.describe()}: use --to torch, which takes it whole"
+            f"{library} has no model of {ckpt.describe()}{why}: use --to torch, which takes it "
+            "whole"
         )
     libraries.check_model(ckpt, library)
 

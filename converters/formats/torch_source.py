@@ -13,6 +13,7 @@ from converters.graphs.network import Input, Network
 from converters.models.network_torch.lowering import host_constants, lower
 from converters.models.network_torch.naming import Names, name_parameters, state_arrays
 from converters.models.network_torch.plan import Plan
+from converters.models.targets import blamed
 from converters.recognise.recognised import Recognised
 from slim_resnet.files import atomic_new_folder
 from slim_resnet.frameworks import require
@@ -191,7 +192,9 @@ def _write(ckpt: Recognised, folder: str, options: Options) -> None:
         inputs=", ".join(f"`{each.name}`" for each in network.inputs),
         outputs=", ".join(f"`{name}`" for name in network.outputs),
     )
-    write_source(network, ckpt.parameters(), folder, readme)
+    arrays = ckpt.parameters()
+    with blamed(ckpt):
+        write_source(network, arrays, folder, readme)
 
 
 FORMATS = (

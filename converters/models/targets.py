@@ -12,11 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.files.errors import CheckpointError
 from converters.models import network_torch
 from converters.models.naming import table, torch_modules
 from converters.recognise.recognised import Recognised
 from converters.recognise.transforms import contiguous
 from slim_resnet.frameworks import require
+
+
+@contextlib.contextmanager
+def blamed(ckpt: Recognised) -> Iterator[None]:
+    """Names the file whose network has no place in a framework: the error names its layer only."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{ckpt.path}: {error}.") from error
 
 
 def torch_paths(ckpt: Recognised) -> dict[str, str]:
@@ -37,10 +47,13 @@ def torch_views(ckpt: Recognised) -> dict[str, np.ndarray]:
         name -> array, of the type in the file: its values may still lie in slim's order.
 
     Raises:
-        CheckpointError: a weight holds NaN or infinity.
+        CheckpointError: a weight holds NaN or infinity; or the graph shares variables in a way that
+            torch's modules cannot.
     """
     if ckpt.network is not None:
-        return network_torch.state_arrays(ckpt.network, ckpt.parameters(), torch_paths(ckpt))
+        arrays = ckpt.parameters()
+        with blamed(ckpt):
+            return network_torch.state_arrays(ckpt.network, arrays, torch_paths(ckpt))
     weights = ckpt.weights()
     return {row.torch: row.to_torch(weights[row.slim]) for row in table(ckpt.arch)}
 
@@ -63,13 +76,16 @@ def to_torch(ckpt: Recognised):
 
     Raises:
         MissingFrameworkError: PyTorch is not installed.
-        CheckpointError: a weight holds NaN or infinity.
+        CheckpointError: a weight holds NaN or infinity; or the graph has an operation that has no
+            place in a torch module, which is named.
     """
     require("torch")
     if ckpt.network is not None:
         from converters.models.network_torch import module
 
-        return module.from_state(ckpt.network, torch_state(ckpt), torch_paths(ckpt))
+        state = torch_state(ckpt)
+        with blamed(ckpt):
+            return module.from_state(ckpt.network, state, torch_paths(ckpt))
     from converters.models import torch_model
 
     return torch_model.from_state(ckpt.arch.grouped, torch_state(ckpt))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from converters.files.errors import CheckpointError
 from converters.proof.standalone import (
     About,
     Arrays,
@@ -92,25 +93,37 @@ def run_slim(path: str, batches: Sequence[Arrays], about: About) -> list[dict[st
         return [session.run(fetches, {images: batch[name]}) for batch in batches]
 
 
-def run_network(network: str, arrays: Arrays, batches: Sequence[Arrays]) -> list[dict]:
+def run_network(network: str, path: str, arrays: Arrays, batches: Sequence[Arrays]) -> list[dict]:
     """Every value of a network in torch, in float64.
 
     Args:
         network: `Network.to_json`.
+        path: the file of its graph.
         arrays: name of each parameter -> its value.
         batches: name of an input -> array.
+
+    Raises:
+        CheckpointError: the network has a layer that has no place in a torch module.
     """
+    read, net = _network_module(network, path, arrays)
+    return torch_end_points(net, batches, read.outputs)
+
+
+def _network_module(network: str, path: str, arrays: Arrays) -> tuple:
+    """A `Network` of its JSON, and its torch module in float64."""
     torch = require("torch")
     from converters.graphs.network import Network
     from converters.models.network_torch import module
 
-    read = Network.from_json(network, "the network")
-    net = module.build(read, arrays).to(torch.float64)
-    return torch_end_points(net, batches, read.outputs)
+    read = Network.from_json(network, path)
+    try:
+        return read, module.build(read, arrays).to(torch.float64)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}.") from error
 
 
 def train_network(
-    network: str, arrays: Arrays, frozen: Sequence[str], batches: Sequence[Arrays]
+    network: str, path: str, arrays: Arrays, frozen: Sequence[str], batches: Sequence[Arrays]
 ) -> list[dict]:
     """The values of a network in torch, in `.train()` mode and float64, and its moved statistics.
 
@@ -118,19 +131,21 @@ def train_network(
 
     Args:
         network: `Network.to_json`.
+        path: the file of its graph.
         arrays: name of each parameter -> its value.
         frozen: the batch norms that stay in `.eval()` mode.
         batches: one: name of an input -> array.
+
+    Raises:
+        CheckpointError: as `run_network`.
     """
     torch = require("torch")
-    from converters.graphs.network import Network
-    from converters.models.network_torch import module
     from converters.models.network_torch.naming import name_parameters, original_arrays
     from converters.proof.report import statistic
     from converters.proof.training_updates import moving_statistics
 
-    read = Network.from_json(network, "the network")
-    net = module.build(read, arrays).to(torch.float64).train()
+    read, net = _network_module(network, path, arrays)
+    net.train()
     for each in net.modules():
         if isinstance(each, torch.nn.Dropout):
             each.forward = functools.partial(torch.mul, other=1 / (1 - each.p))

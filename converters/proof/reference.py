@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from converters.files.errors import CheckpointError
 from converters.proof.plan import Fed, Plan
-from slim_resnet.processes import Process
+from slim_resnet.processes import Process, ProcessLostError
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -77,10 +78,11 @@ class GraphRunner:
         Raises:
             CheckpointError: one is missing, or the graph cannot be run; the message says which.
         """
-        self.places = self._process.result()
+        self.places = self._answer()
         path = self._plan.path
         arrays = {n: read_variable(path, n, found, variables) for n, found in self.places.items()}
-        self._process.call(_load, arrays)
+        self._process.submit(_load, arrays)
+        self._answer()
 
     def run(self, feeds: Sequence[Arrays]) -> None:
         """Begins to run the graph, once for each of the feeds.
@@ -95,9 +97,22 @@ class GraphRunner:
 
         Raises:
             GraphRunError: it cannot take what it is fed; others may be tried with `run`.
+            CheckpointError: TensorFlow crashes on it.
             ProcessLostError: the process was killed, as when memory runs out.
         """
-        return self._process.result()
+        return self._answer()
+
+    def _answer(self):
+        """What the process returns; some operations TensorFlow checks by ending its process."""
+        try:
+            return self._process.result()
+        except ProcessLostError as error:
+            if error.code != -signal.SIGABRT:
+                raise
+            raise CheckpointError(
+                f"{self._plan.path}: TensorFlow crashes on it ({error}): the graph is damaged, or "
+                "choose other outputs"
+            ) from error
 
 
 def read_variable(path: str, name: str, places: Sequence, variables: Arrays) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -158,9 +159,14 @@ class Proof:
         if first is None:
             return f"not proved against {self.reference}: nothing could be compared"
         size = "x".join(map(str, first.image_size))
-        return (
+        found = (
             f"not proved against {report.reference}: {first.end_point} is the first value of the "
-            f"{first.target} in {report.dtype} that differs, by {first.max_rel_error:.1e} of the "
+            f"{first.target} in {report.dtype} that"
+        )
+        if math.isnan(first.max_rel_error):
+            return f"{found} is not a number (NaN), in one of the two or in both, at {size}"
+        return (
+            f"{found} differs, by {first.max_rel_error:.1e} of the "
             f"largest at {size} (allowed: {report.allowed(first):.0e})"
         )
 

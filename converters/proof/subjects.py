@@ -79,7 +79,9 @@ def prove_network(
     """
     arrays = network.arrays(variables, double=True)
     text = network.to_json()
-    module = Side("torch", "float64", lambda: FunctionRun(ours.run_network, text, arrays))
+    module = Side(
+        "torch", "float64", lambda: FunctionRun(ours.run_network, text, network.path, arrays)
+    )
     not_run = written and written.not_run
     subject = Subject(
         source=source,

@@ -246,7 +246,7 @@ class RunnableGraph:
             return [*node.input[:3], *self.plan.norms[name]]
         if node.op == "PlaceholderWithDefault" and self._scalar(scope, node) is not None:
             return []
-        return [ref for ref in node.input if ref[0] != "^" or self._keeps(scope, ref[1:])]
+        return [ref for ref in node.input if not ref.startswith("^") or self._keeps(scope, ref[1:])]
 
     def _keeps(self, scope: _Scope, control: str) -> bool:
         """Whether to wait for an operation: for a branch's condition; for all if there are updates.
@@ -256,7 +256,7 @@ class RunnableGraph:
         if self.plan.updates:
             return True
         node = scope.nodes.get(control.partition(":")[0])
-        if node is not None and node.op == "Identity":
+        if node is not None and node.op == "Identity" and node.input:
             node = scope.nodes.get(node.input[0].partition(":")[0])
         return node is not None and node.op == "Switch"
 

@@ -65,6 +65,8 @@ def load_checkpoint(
             dump of slim's variables (`.npz`, HDF5). With `rules`, any file that holds weights.
         arch: the network it must hold, a name of the registry or an `Arch`; None: found from the
             variables, whatever their widths. `NAME:FORM` or `NAME:UNIT` chooses where several fit.
+            A graph that computes more is refused then, unless it is asked for (`outputs`,
+            `whole_graph`).
         scope: the network's variable scope; None: found.
         convention: "slim" or "torchvision"; None: the graph's, or slim's where there is no graph,
             as weights do not tell. What is given here goes before the graph, with a note.
@@ -117,6 +119,8 @@ def load_checkpoint(
     if never_moved(source, graph, network):
         graph = graph.without_updates()
         network = read_network(graph, inputs=inputs, outputs=outputs)
+    if found is None and arch is not None:
+        raise CheckpointError(f"{reason}; without --arch the whole graph is taken") from reason
     if found is None:
         if facts:
             raise ValueError(
@@ -129,6 +133,11 @@ def load_checkpoint(
     )
     exact.scheme = given
     exact.notes += _other_facts(given, exact, found.arch)
+    if arch is not None and exact.beyond and not outputs and not whole_graph:
+        raise CheckpointError(
+            f"{source.path}: it is not {found.arch.name} alone, as you said: {exact.beyond}; leave "
+            "--arch out, and the whole graph is taken"
+        )
     return _remarked(exact)
 
 
@@ -273,7 +282,7 @@ def _by_graph(
         facts = _facts(file, graph)
         exact = facts.apply(found.arch, scope=found.scope)
     except CheckpointError as error:
-        lacking = str(error).removesuffix(f"; {REMEDY}")
+        lacking = str(error).removesuffix(".").removesuffix(f"; {REMEDY}")
     if exact is not None:
         names = {origin: name for name, origin in file.origins.items()}
         match = Match(exact, network, found.scope, names)
@@ -289,7 +298,7 @@ def _by_graph(
                 notes=[*file.notes, *notes], source=source,
             )  # fmt: skip
     notes.append(f"the whole graph is taken, not {found.arch.name} alone: {lacking}")
-    return _whole_graph(source, exact, network, graph, weights, notes, found.scope, facts)
+    return _whole_graph(source, exact, network, graph, weights, notes, found.scope, facts, lacking)
 
 
 def _whole_graph(
@@ -301,6 +310,7 @@ def _whole_graph(
     notes: Sequence[str],
     scope: str = "",
     facts: GraphFacts | None = None,
+    beyond: str = "",
 ) -> Recognised:
     needed = (name for each in network.parameters.values() for name in each.variables)
     missing = next((name for name in needed if name not in file), None)
@@ -315,6 +325,7 @@ def _whole_graph(
         scope,
         weights,
         network=network,
+        beyond=beyond,
         graph=graph,
         facts=facts,
         notes=[*file.notes, *notes, *network.notes],

@@ -33,6 +33,7 @@ class Recognised(Mapping[str, np.ndarray]):
         scope: its variable scope.
         weights: one of `WEIGHTS`: what `stored`, and so every conversion, takes.
         network: what its graph computes, where `arch` is not all of that.
+        beyond: what of it is not `arch`, a clause; "" where nothing is known of that.
         graph: the graph that belongs to the variables, None where there is none, or where it is not
             to be believed.
         match: where the layers of `arch` are in that graph.
@@ -62,6 +63,7 @@ class Recognised(Mapping[str, np.ndarray]):
         weights: str = "model",
         *,
         network: Network | None = None,
+        beyond: str = "",
         graph: Graph | None = None,
         match: Match | None = None,
         facts: GraphFacts | None = None,
@@ -80,6 +82,7 @@ class Recognised(Mapping[str, np.ndarray]):
         self.arch = arch
         self.scope = scope
         self.network = network
+        self.beyond = beyond
         self.graph = graph
         self.match = match
         self.facts = facts

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from converters import load_checkpoint, verify
 from converters.files import CheckpointError
 from converters.files.checkpoint import open_checkpoint
 from converters.files.checkpoint.snappy import decompress
@@ -100,6 +103,32 @@ def test_a_graph_that_is_changed_in_one_way_is_read_or_refused(whole, tmp_path, 
         outcome, reason = bench.judge(str(bench.path), str(bench.folder), len(damaged))
         assert outcome is not judge.Outcome.FAILED, reason
     assert changed
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "proved"),
+    [
+        ("lrn", 52, True),
+        ("lrn", 56, True),
+        ("unet_shape", 46, True),
+        ("unet_shape", 15, False),
+    ],
+)
+def test_a_damaged_graph_that_is_another_network_is_proved_or_refused(
+    data, tmp_path, name, seed, proved
+):
+    """TensorFlow runs the graph as it is now: what is read of it is that, never what it was."""
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("torch")
+    shutil.copytree(data / "wild" / name, tmp_path, dirs_exist_ok=True)
+    prefix, meta = tmp_path / "model.ckpt-100", tmp_path / "model.ckpt-100.meta"
+    before = load_checkpoint(prefix).network.layers
+    meta.write_bytes(graphs.spoil_meta(random.Random(seed), meta.read_bytes()))
+    ckpt = load_checkpoint(prefix)
+    assert ckpt.network.layers != before
+    expected = contextlib.nullcontext() if proved else pytest.raises(CheckpointError, match="/mod")
+    with expected:
+        assert verify(ckpt, ["torch"], image_sizes=[(33, 37)]).passed
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 
@@ -101,3 +102,17 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         path.write_text("new")
     assert (tmp_path / "net.pt").read_text() == "new"
     assert [path.name for path in hidden(tmp_path)] == [".net.pt.abcd1234.partial"]
+
+
+@pytest.mark.parametrize("name", ["locked", "/proc"])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, name):
+    """And not the hidden one in it; the super-user may write anywhere but in /proc."""
+    folder = tmp_path / name
+    if name == "locked":
+        folder.mkdir(mode=0o500)
+    if not folder.is_dir() or (name == "locked" and os.access(folder, os.W_OK)):
+        pytest.skip("this system, or this user, has no such folder")
+    expected = pytest.raises(OSError, match=f"written into the folder {folder} ")
+    with expected as caught, files.atomic_path(folder / "net.pt"):
+        pass
+    assert ".partial" not in str(caught.value)

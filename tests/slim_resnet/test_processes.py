@@ -47,6 +47,13 @@ def leave(code):
     os._exit(code)
 
 
+def abort(reason):
+    """As C++ does when a check fails."""
+    sys.stderr.write(f"{reason}\n*** Check failure stack trace: ***\n    @ 0x7f main\n")
+    sys.stderr.flush()
+    os.abort()
+
+
 def sleep(seconds):
     time.sleep(seconds)
     return seconds
@@ -117,6 +124,7 @@ def test_a_result_that_cannot_cross_is_an_error(process):
         (die, signal.SIGKILL, r"killed \(SIGKILL\), as when memory runs out"),
         (die, signal.SIGSEGV, "SIGSEGV"),
         (leave, 3, "exit code 3: out of ideas"),
+        (abort, "Check failed: a == b", "SIGABRT: Check failed: a == b$"),
     ],
 )
 def test_a_lost_process_is_an_error(process, function, argument, reason):

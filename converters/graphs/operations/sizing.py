@@ -216,33 +216,42 @@ def _range(op: Operation) -> Value:
 
 
 def _lin_space(op: Operation) -> Value:
+    """i / (count - 1) * (stop - start) + start: as arithmetic it is exact in float64, too."""
     op.need(3)
     start, stop, count = (value.number for value in op.inputs[:3])
     if start is None or stop is None:
         raise Malformed(f"its operation {op.name!r} (LinSpace) has ends that are computed")
-    if count is None:
-        return _spread(op, start, stop)
-    if not 0 < count <= _MAX_MADE:
+    if count is not None and not 0 < count <= _MAX_MADE:
         raise Malformed(f"its operation {op.name!r} counts to {count}, which is absurd")
-    return op.builder.constant(op.name, np.linspace(start, stop, count, dtype=op.inputs[0].dtype))
+    steps, last = _computed_steps(op) if count is None else _known_steps(op, int(count))
+    share = op.helper("share", "div", [steps, last])
+    width = _number(op, "range", stop - start)
+    return op.layer("add", [op.helper("width", "mul", [share, width]), _number(op, "from", start)])
 
 
-def _spread(op: Operation, start: float, stop: float) -> Value:
-    """As many numbers as are computed, evenly spaced: i / (count - 1) * (stop - start) + start."""
-    count = op.inputs[2]
-    number = op.builder.constant
+def _number(op: Operation, name: str, value: object) -> Value:
+    return op.builder.constant(f"{op.name}/{name}", np.asarray(value, op.inputs[0].dtype))
+
+
+def _known_steps(op: Operation, count: int) -> tuple[Value, Value]:
+    """0, 1, ... count - 1; and the last of them, for a single one 1."""
+    return _number(op, "steps", range(count)), _number(op, "last", max(count - 1, 1))
+
+
+def _computed_steps(op: Operation) -> tuple[Value, Value]:
+    """The same of a count that is computed."""
+    count, number = op.inputs[2], op.builder.constant
     limits = [number(f"{op.name}/zero", np.int32(0)), count, number(f"{op.name}/one", np.int32(1))]
     size = count.elements.item() if count.elements is not None else op.unknown_sizes(1, "count")[0]
     sizes = {"start": 0, "limit": size, "delta": 1}
     steps = op.helper("steps", "range", limits, dict.fromkeys(sizes), sizes=sizes, dtype="int32")
     last = op.helper("last", "sub", [count, limits[2]])
-    floats = [
-        op.helper(f"float_{name}", "cast", [value], {"dtype": "float32"}, dtype="float32")
+    dtype = np.dtype(op.inputs[0].dtype).name
+    steps, last = (
+        op.helper(f"float_{name}", "cast", [value], {"dtype": dtype}, dtype=dtype)
         for name, value in (("steps", steps), ("last", last))
-    ]
-    share = op.helper("share", "div", floats)
-    width = op.helper("width", "mul", [share, number(f"{op.name}/range", np.float32(stop - start))])
-    return op.layer("add", [width, number(f"{op.name}/from", np.float32(start))])
+    )
+    return steps, last
 
 
 def _broadcast_to(op: Operation) -> Value:

@@ -169,3 +169,20 @@ def test_a_variable_in_two_roles_of_one_layer(build):
     built = build(make, "norm")
     with pytest.raises(ValueError, match="norm: this batch norm shares some of its variables"):
         built.error(built.read("norm"))
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_evenly_spaced_numbers_are_exact_in_float64(build, count):
+    """As the coordinates of a spatial softmax: in float32 they are rounded, in float64 not."""
+
+    def make(tf):
+        x = tf.placeholder(tf.float32, [None, None, None, count], "image")
+        spaced = tf.raw_ops.LinSpace(start=-1.0, stop=2.0, num=count)
+        tf.multiply(x * tf.get_variable("scale", [count]), spaced, name="out")
+
+    built = build(make, "out")
+    network = built.read()
+    spaced = next(p for p in network.parameters.values() if not p.variables)
+    found = spaced.compute(built.variables, True)
+    np.testing.assert_allclose(found, np.linspace(-1.0, 2.0, count), rtol=0, atol=1e-15)
+    assert built.error(network) < 1e-6

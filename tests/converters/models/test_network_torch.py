@@ -467,3 +467,17 @@ def test_a_value_of_unknown_rank_is_refused():
     out = d.layer("out", "add", "x", "x", rank=None)
     with pytest.raises(ValueError, match="out: its rank is not known"):
         module.build(d.network(out), {})
+
+
+@pytest.mark.parametrize("height", [None, 3], ids=["free", "fixed"])
+def test_sizes_without_end_are_refused(height):
+    """TensorFlow's integers begin anew where Python's would fill the memory: 3 ** (2 ** 60)."""
+    d = Draft()
+    d.input("x", None, height, 4, 2)
+    size = d.entry("height", d.sizes_of("x"), 1)
+    for n in range(60):
+        size = d.size(f"square_{n}", "mul", size, size)
+    sizes = d.size("sizes", "stack", size, size, rank=(2,), axis=0)
+    out = d.layer("out", "resize", "x", sizes, rank=4, size=None)
+    with pytest.raises(ValueError, match=r"square_\d: it computes a .* no image has"):
+        module.build(d.network(out), {})

@@ -164,6 +164,29 @@ def test_weights_that_no_layer_reads_are_refused_and_ignored_aloud(wild, tmp_pat
         assert file.metadata()["ignored"].count("/se/fc") == 16
 
 
+@pytest.mark.parametrize(
+    ("target", "suffix", "arch", "refusal"),
+    [
+        ("torch", "safetensors", "resnet_v1_50", r"shortcut/weights has shape .* without --arch"),
+        (
+            "torch",
+            "safetensors",
+            "resnet_v1_custom",
+            r"is not resnet_v1_custom alone.*Mul '.*/mul'",
+        ),
+        ("torchvision", "pth", "resnet_v1_custom", r"is not resnet_v1_custom alone.*Mul '.*/mul'"),
+        ("torchvision", "pth", None, r"torchvision has no model of .*Mul '.*/mul'.* --to torch"),
+        ("timm", "safetensors", None, r"timm has no model of .*Mul '.*/mul'.* use --to torch"),
+    ],
+)
+def test_a_graph_that_is_more_than_was_asked_for(wild, tmp_path, target, suffix, arch, refusal):
+    """Squeeze-and-excitation, its graph beside it: whole, or not at all."""
+    source = wild("se").folder / wild("se").about["checkpoint"]
+    with pytest.raises(ValueError, match=refusal):
+        converters.convert(source, tmp_path / f"net.{suffix}", target, arch=arch)
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize("way", ["same", "link", "report", "report is output"])
 def test_nothing_is_written_over_its_source(wild, tmp_path, way):
     source = without_graph(wild("relu6"), tmp_path)

@@ -337,3 +337,23 @@ def test_a_variable_of_another_shape_is_named(wild):
     name = next(name for name in arrays if "kernel" in name)
     with pytest.raises(CheckpointError, match=f"its variable '{name}' has the shape"):
         runnable.load({**arrays, name: arrays[name][..., :-1]})
+
+
+def test_a_graph_on_which_tensorflow_aborts_is_an_error(wild):
+    """The places of a slice as doubles: a check in TensorFlow's C++ ends the process."""
+    case = wild("unet_shape")
+    graph = tf.GraphDef.FromString(bytes(case.graph.definition))
+    node = next(node for node in graph.node if node.name == "up1/strided_slice/stack")
+    node.attr["dtype"].type = tf.float64.as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([0.0], tf.float64))
+    plan = plan_of(case, "float32")
+    with pytest.raises(CheckpointError, match=f"{case.graph.path}: "):
+        run_graph(graph.SerializeToString(), case.variables, [case.inputs], plan)
+
+
+def test_an_operation_that_reads_nothing_by_name_is_an_error(wild):
+    case = wild("lrn")
+    graph = tf.GraphDef.FromString(bytes(case.graph.definition))
+    next(node for node in graph.node if node.name == "logits/BiasAdd").input.append("")
+    with pytest.raises(CheckpointError, match="has no operation ''"):
+        RunnableGraph(graph.SerializeToString(), plan_of(case, "float32"))

@@ -9,6 +9,7 @@ import pytest
 
 from converters.proof.comparison import Comparison, compare, errors
 from converters.proof.report import Proof, Report, write_reports
+from converters.proof.rounding import by_own_rounding
 
 
 def report(*errors, dtype="float64", tolerance=1e-12, target="torch"):
@@ -48,9 +49,10 @@ def test_nan_is_never_right(expected, actual):
 
 def test_a_nan_of_both_sides_is_not_right():
     nan = {"a": np.array([1.0, np.nan])}
-    assert not Report(
-        "c", "n", "r", "float64", 1e-12, tuple(compare("t", (1, 1), nan, nan, "float64"))
-    ).passed
+    compared = tuple(compare("t", (1, 1), nan, nan, "float64"))
+    proof = Proof("a.meta", ("a",), (Report("c", "n", "r", "float64", 1e-12, compared),))
+    assert not proof.passed
+    assert "is not a number (NaN), in one of the two or in both" in proof.sentence()
 
 
 def test_what_float32_cannot_hold_is_no_difference():
@@ -131,3 +133,30 @@ def test_a_proof_as_json(tmp_path):
     assert found["float32"]["passed"] is True
     write_reports(tmp_path / "reports.json", proof.reports)
     assert set(json.loads((tmp_path / "reports.json").read_text())) == {"float64", "float32"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error", "own", "passed"),
+    [
+        ("float32", 2.1e-5, 1.4e-5, True),  # no worse than TensorFlow's by half
+        ("float32", 2.9e-5, 1.4e-5, False),
+        ("float32", 2.1e-5, 9e-6, False),
+        ("float32", 3e-4, 1e-4, True),  # beyond the bound itself
+        ("float32", 5e-4, 1e-4, False),
+        ("float32", 0.5, np.inf, False),
+        ("float32", np.nan, np.nan, False),
+        ("float64", 5e-13, 1e-4, True),
+        ("float64", 2e-12, 1e-4, False),
+        ("float64", 2e-12, 1e-3, True),
+        ("float64", 2e-12, 1.9e-5, False),
+        ("float64", 0.5, np.inf, False),
+    ],
+)
+def test_rounding_is_measured_by_tensorflows_own(dtype, error, own, passed):
+    """What is beyond its tolerance, where TensorFlow's float32 is as far from its float64."""
+    made = report(error, dtype=dtype, tolerance={"float32": 2e-5, "float64": 1e-12}[dtype])
+    expected = {(64, 64): {"layer0": np.array([1.0])}}
+    rounded = {(64, 64): {"layer0": np.array([1.0 + own])}}
+    (measured,), said = by_own_rounding([made], expected, rounded)
+    assert measured.passed is passed
+    assert bool(said) is (measured != made)

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from converters import load_checkpoint
 from converters.files import CheckpointError, open_weights
 
 
@@ -19,6 +20,26 @@ def refuse(path, message):
         open_weights(path)
     assert str(caught.value).startswith(str(path))
     assert not re.search(r"\n|\.\.$", str(caught.value))
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 94217\n" % (b"0" * 64)
+
+
+@pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001", ".meta"])
+def test_what_git_lfs_has_not_fetched(data, tmp_path, suffix):
+    """In a clone any of a checkpoint's files may be a pointer."""
+    shutil.copytree(data / "wild/lrn", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"model.ckpt-100{suffix}"
+    path.write_bytes(POINTER)
+    with pytest.raises(CheckpointError, match="pointer of Git LFS.*; run git lfs pull") as caught:
+        load_checkpoint(tmp_path / "model.ckpt-100", whole_graph=True)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("name", ["net.pb", "net.npz", "net.h5", "net.pt", "net.safetensors"])
+def test_single_files_that_git_lfs_has_not_fetched(tmp_path, name):
+    (tmp_path / name).write_bytes(POINTER)
+    refuse(tmp_path / name, "pointer of Git LFS")
 
 
 def test_pickles_are_refused(tmp_path):

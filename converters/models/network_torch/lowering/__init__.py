@@ -90,7 +90,10 @@ def _on_host(b: Builder, layer: Layer) -> Value | list[Value]:
             f"{layer.name}: sizes that are computed with {layer.kind} have no place in a torch "
             "module; end before it (--outputs)"
         )
-    return ARITHMETIC[layer.kind](layer, [b.host(value) for value in layer.inputs])
+    try:
+        return ARITHMETIC[layer.kind](layer, [b.host(value) for value in layer.inputs])
+    except OverflowError as error:
+        raise ValueError(f"{layer.name}: it computes {error}, which no image has") from error
 
 
 def _as_seen(b: Builder, value: Tensor) -> Ref:

@@ -16,14 +16,27 @@ import numpy as np
 from converters.graphs.network import Layer
 from converters.models.network_torch.plan import Ref
 
+# Python's integers have no end, where TensorFlow's begin anew: what is beyond is not computed.
+_LARGEST = 2**63
+_MOST_FACTORS = 31  # sizes in a product; if each is at least 2, more of them are beyond 32 bits
+
 
 @dataclass(frozen=True, eq=False)
 class Size:
-    """A number that a step gives; arithmetic on it adds steps."""
+    """A number that a step gives; arithmetic on it adds steps.
+
+    Raises:
+        OverflowError: it multiplies absurdly many sizes.
+    """
 
     ref: Ref
     add_step: Callable[..., Ref]
     is_float: bool = False
+    factors: int = 1
+
+    def __post_init__(self) -> None:
+        if self.factors > _MOST_FACTORS:
+            raise OverflowError("a product of absurdly many sizes")
 
     def _step(self, target: str, *others, is_float: bool | None = None) -> Size:
         args = [each.ref if isinstance(each, Size) else _number(each) for each in others]
@@ -32,7 +45,9 @@ class Size:
         ref = self.add_step(target, *args)
         if is_float and target not in ("torch.sym_float", "ops.float32"):
             ref = self.add_step("ops.float32", ref)
-        return Size(ref, self.add_step, is_float)
+        counts = [each.factors for each in others if isinstance(each, Size)]
+        factors = sum(counts) if target == "*" else max(counts)
+        return Size(ref, self.add_step, is_float, factors)
 
     def __add__(self, other):
         return self._step("+", self, other)
@@ -106,9 +121,15 @@ def _is_one(value) -> bool:
 
 
 def sizes(values) -> np.ndarray:
-    """An array of plain numbers and `Size`s, of the shape that nested tuples or an array have."""
+    """An array of plain numbers and `Size`s, of the shape that nested tuples or an array have.
+
+    Raises:
+        OverflowError: a number is beyond 64 bits.
+    """
     found = np.asarray(values, dtype=object)
     plain = [_number(each) for each in found.reshape(-1)]
+    if any(isinstance(each, int) and abs(each) >= _LARGEST for each in plain):
+        raise OverflowError("a size beyond 64 bits")
     made = np.empty(len(plain), dtype=object)
     made[:] = plain
     return made.reshape(found.shape)
