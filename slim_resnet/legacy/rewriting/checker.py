@@ -12,10 +12,12 @@ from slim_resnet.legacy.rewriting.script import Script, Use
 from slim_resnet.legacy.rewriting.syntax import UnreadableError, cst, is_wildcard
 from slim_resnet.legacy.rewriting.verdict import (
     V1,
+    V2,
     Group,
     Verdict,
     is_keras,
     is_known,
+    is_only_v2,
     judge,
     needs_v1,
 )
@@ -26,6 +28,7 @@ _DYNAMIC = "its names are taken while the script runs: which ones is not visible
 _AMBIGUOUS = "`{}` may be something else here: the script gives it a value, too"
 
 _LONGEST_CODE = 60
+_ONLY_V2 = "only TensorFlow 2 has it; where a TensorFlow 1 script runs, it is {}"
 _OWN_METHOD = "{}() may be the script's own method"
 
 
@@ -129,6 +132,9 @@ def verdicts(script: Script) -> Iterator[tuple[Use, Verdict]]:
             continue
         if not use.sure:
             verdict = Verdict(Group.UNDECIDED, remedy=_AMBIGUOUS.format(word))
+        elif is_only_v2(use.name):
+            remedy = _ONLY_V2.format(_customary(f"{V2}.{use.name.partition('.')[2]}"))
+            verdict = Verdict(Group.NO_SUCCESSOR if v1 else Group.UNDECIDED, remedy=remedy)
         elif not use.bindings and use.written in script.names_bound:
             verdict = Verdict(Group.UNDECIDED, remedy=_OWN_METHOD.format(use.written))
         elif verdict == Verdict(Group.SHIM) and _is_value(script, use):

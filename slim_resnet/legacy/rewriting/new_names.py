@@ -46,11 +46,6 @@ def new_name(name: str, v1: bool) -> str | None:
     return verdict.successor if verdict.successor or is_package else name
 
 
-def is_only_v2(name: str) -> bool:
-    top, _, rest = name.partition(".")
-    return top == "tensorflow" and public_names.find(rest) is public_names.Where.V2
-
-
 def legacy_keras(name: str) -> str | None:
     """The path in tf_keras of what `tensorflow.compat.v1` has only through it; else None."""
     for ours, theirs in LEGACY_KERAS.items():

@@ -11,11 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slim_resnet.frameworks import require
 from slim_resnet.legacy.rewriting.script import Script
-from slim_resnet.legacy.rewriting.syntax import cst
-
-_matchers = require("libcst.matchers")
+from slim_resnet.legacy.rewriting.syntax import cst, walk
 
 _ARRAYS = ("array", "asarray", "asanyarray")
 _FILLED = ("empty", "full", "ones", "zeros", "arange")
@@ -56,8 +53,8 @@ def find(script: Script) -> Iterator[Place]:
     if not any(name.partition(".")[0] == "numpy" for _, name in script.imports):
         return
     reader = _Reader(script)
-    for node in _matchers.findall(script.module, _matchers.OneOf(*_KINDS)):
-        for remedy in filter(None, (rule(reader, node) for rule in _RULES[type(node)])):
+    for node in walk(script.module):
+        for remedy in filter(None, (rule(reader, node) for rule in _RULES.get(type(node), ()))):
             yield Place(node, remedy)
             break
 
@@ -199,7 +196,6 @@ _RULES: dict[type, tuple[Callable, ...]] = {
     cst.BinaryOperation: (_arithmetic,),
     cst.Comparison: (_comparison,),
 }
-_KINDS = (_matchers.Call(), _matchers.BinaryOperation(), _matchers.Comparison())
 
 
 def _length(call: cst.Call) -> int | None:

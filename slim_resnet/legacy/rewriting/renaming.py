@@ -16,7 +16,6 @@ from slim_resnet.legacy.rewriting.verdict import V1, Group, Verdict, needs_v1
 matchers = require("libcst.matchers")
 
 _ALTERNATIVES = Verdict(Group.UNDECIDED, remedy="the imports that it may come from part ways here")
-_ONLY_V2 = Verdict(Group.UNDECIDED, remedy="TensorFlow 2 only: tensorflow.compat.v1 has it not")
 _VERSION = Verdict(Group.UNDECIDED, remedy="tells today's version in the copy, 1.15 in the shim")
 _SAME = "the import stays as it is"
 
@@ -108,8 +107,6 @@ class Renaming:
             self._editor.replace(use.node, self._new(use.name).rpartition(".")[2])
 
     def _note(self, name: str) -> Verdict | None:
-        if self.v1 and new_names.is_only_v2(name):
-            return _ONLY_V2
         if self.v1 and name in ("tensorflow.__version__", "tensorflow.VERSION"):
             return _VERSION
         return None

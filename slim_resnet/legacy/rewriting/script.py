@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import builtins
+import codecs
 import functools
 import os
 import pathlib
@@ -17,12 +18,15 @@ from slim_resnet.frameworks import require
 from slim_resnet.legacy.rewriting.syntax import (
     Binding,
     UnreadableError,
+    children,
     cst,
     dotted,
     import_binding,
     imported,
     module_name,
     parse,
+    provided,
+    walk,
 )
 from slim_resnet.legacy.tables import python2
 
@@ -43,13 +47,6 @@ ABSL_FLAGS = (
 _DEFINES_FLAG = re.compile(r"tensorflow\.(\w+\.)*flags\.DEFINE_")
 # tf.app.flags.FLAGS holds the script's own values: what one gets from it is no library's name.
 _FLAGS = "FLAGS"
-
-_PROVIDERS = (
-    _meta.ScopeProvider,
-    _meta.ParentNodeProvider,
-    _meta.ExpressionContextProvider,
-    _meta.ByteSpanPositionProvider,
-)
 
 
 class Use(NamedTuple):
@@ -85,12 +82,16 @@ class Script:
         self.path = pathlib.Path(path)
         self.code = self.path.read_bytes() if code is None else code
         self.module = parse(self.path, self.code)
-        self._text = self.module.code.encode("utf-8")
+        text = self.code.removeprefix(codecs.BOM_UTF8).decode(self.module.encoding)
+        self._text = text.encode("utf-8")
         ends = (end.end() for end in re.finditer(rb"\r\n|\r|\n", self._text))
         self._line_starts = [0, *ends]
-        wrapper = _meta.MetadataWrapper(self.module, unsafe_skip_copy=True)
-        self._of = wrapper.resolve_many(_PROVIDERS)
+        self._contexts, self._scopes, self._spans = provided(self.module)
         self._known: dict = {}  # assignment -> its binding
+
+    @functools.cached_property
+    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+        return {child: node for node in walk(self.module) for child in children(node)}
 
     @functools.cached_property
     def uses(self) -> tuple[Use, ...]:
@@ -111,26 +112,29 @@ class Script:
     @functools.cached_property
     def wildcards(self) -> tuple[tuple[str, cst.CSTNode], ...]:
         """Module and statement of each `from module import *`."""
-        found = _Wildcards()
-        self.module.visit(found)
-        return tuple(found.found)
+        statements = (node for node in walk(self.module) if isinstance(node, cst.ImportFrom))
+        return tuple(
+            (module_name(node), node)
+            for node in statements
+            if isinstance(node.names, cst.ImportStar)
+        )
 
     @functools.cached_property
     def names_bound(self) -> frozenset[str]:
         """Every name that the script gives a meaning anywhere, in any scope."""
-        scopes = {scope for scope in self._of[_meta.ScopeProvider].values() if scope}
+        scopes = {scope for scope in self._scopes.values() if scope}
         return frozenset(a.name for scope in scopes for a in scope.assignments)
 
     def export(self, name: str) -> tuple[bool, str | None]:
         """Whether another script gets a name from this one, and what it stands for, in full."""
         first = self.module.body[0] if self.module.body else None
-        scope = self._of[_meta.ScopeProvider].get(first)
+        scope = self._scopes.get(first)
         assignments = scope[name] if scope else ()
         bindings = [b for b in map(self._binding, assignments) if b is not None]
         return bool(assignments), bindings[0].name if bindings else None
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
-        return self._of[_meta.ParentNodeProvider].get(node)
+        return self._parents.get(node)
 
     def is_global(self, node: cst.CSTNode) -> bool:
         """Whether a statement stands outside all functions and classes."""
@@ -146,16 +150,16 @@ class Script:
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Where its text begins and ends in the module's code, in bytes of UTF-8."""
-        span = self._of[_meta.ByteSpanPositionProvider][node]
+        span = self._spans[node]
         return span.start, span.start + span.length
 
     def is_read(self, node: cst.CSTNode) -> bool:
-        context = self._of[_meta.ExpressionContextProvider].get(node)
+        context = self._contexts.get(node)
         return context is _meta.ExpressionContext.LOAD
 
     def is_bound(self, name: cst.Name) -> bool:
         """Whether the script gives a name a meaning, at its place or by an import of all names."""
-        scope = self._of[_meta.ScopeProvider].get(name)
+        scope = self._scopes.get(name)
         return bool(self.wildcards) or scope is None or name.value in scope
 
     def bindings(self, name: cst.Name) -> tuple[tuple[Binding, ...], bool]:
@@ -165,7 +169,7 @@ class Script:
             The bindings, and whether they are all that it may be (None, assigned where an import
             fails, left aside).
         """
-        scope = self._of[_meta.ScopeProvider].get(name)
+        scope = self._scopes.get(name)
         if scope is None:
             return (), True
         assignments = scope[name.value]
@@ -218,7 +222,7 @@ class Script:
 
     def only_value(self, name: cst.Name) -> cst.CSTNode | None:
         """The expression that a name stands for, where the script assigns it once and in full."""
-        scope = self._of[_meta.ScopeProvider].get(name)
+        scope = self._scopes.get(name)
         assignments = list(scope[name.value]) if scope else []
         return self._value(assignments[0]) if len(assignments) == 1 else None
 
@@ -276,16 +280,6 @@ def _read(path: pathlib.Path) -> Script | None:
         return Script(path)
     except (UnreadableError, OSError):  # reported where it is checked itself
         return None
-
-
-class _Wildcards(cst.CSTVisitor):
-    def __init__(self):
-        self.found = []
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
-        if isinstance(node.names, cst.ImportStar):
-            self.found.append((module_name(node), node))
-        return False
 
 
 class _Collector(cst.CSTVisitor):

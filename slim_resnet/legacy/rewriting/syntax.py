@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import functools
 import pathlib
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slim_resnet.frameworks import require
 from slim_resnet.legacy.tables import python37
 
 cst = require("libcst")
+_meta = require("libcst.metadata")
+
+# Fields of nodes that hold white space, comments and what is only punctuation.
+_SPACE = re.compile(
+    r"whitespace|^(header|footer|leading_lines|lines_after_decorators|newline|"
+    r"[lr]par|[lr]brace|[lr]bracket|comma|colon|semicolon|equal)$"
+)
 
 
 class UnreadableError(ValueError):
@@ -39,6 +49,52 @@ def parse(path: pathlib.Path, code: bytes) -> cst.Module:
         raise UnreadableError(python37.explain(error)) from error
     except (cst.ParserSyntaxError, ValueError, LookupError) as error:
         raise UnreadableError(f"{path}: {error}") from error
+
+
+def provided(module: cst.Module) -> tuple[dict[cst.CSTNode, Any], ...]:
+    """What libcst's providers know of a module's nodes: contexts, scopes, spans of bytes.
+
+    Its MetadataWrapper would walk the module twice more, for nothing.
+    """
+    contexts, scopes = _meta.ExpressionContextProvider(), _meta.ScopeProvider()
+    spans = _meta.ByteSpanPositionProvider()
+    nodes = list(walk(module))
+    contexts.visit_Module(module)
+    known = [_of(contexts, nodes)]
+    scopes.metadata = {type(contexts): known[0]}
+    scopes.visit_Module(module)
+    spans._gen_impl(module)  # the hook that every provider has
+    return (*known, _of(scopes, nodes), _of(spans, nodes))
+
+
+def _of(provider: _meta.BaseMetadataProvider, nodes: list[cst.CSTNode]) -> dict:
+    return {node: provider.get_metadata(type(provider), node, None) for node in nodes}
+
+
+def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A node and all that is in it, white space left out, each before what it holds.
+
+    libcst's own visitors make every node anew: several times slower.
+    """
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += reversed(children(node))
+
+
+def children(node: cst.CSTNode) -> list[cst.CSTNode]:
+    """What is directly in a node, white space left out."""
+    found = []
+    for value in (getattr(node, name) for name in _fields(type(node))):
+        found += value if isinstance(value, list | tuple) else [value]
+    return [child for child in found if isinstance(child, cst.CSTNode)]
+
+
+@functools.cache
+def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    names = (field.name for field in dataclasses.fields(kind))
+    return tuple(name for name in names if not _SPACE.search(name))
 
 
 def dotted(node: cst.CSTNode | None) -> list[cst.Name | str] | None:

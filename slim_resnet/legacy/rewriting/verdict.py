@@ -14,12 +14,14 @@ from slim_resnet.legacy.tables.keras import LEGACY_KERAS
 from slim_resnet.legacy.tables.public_names import Where
 
 V1 = "tensorflow.compat.v1"
+V2 = "tensorflow.compat.v2"
+_V2_SOURCES = "tensorflow._api.v2.compat.v2"
 # TensorFlow without public promise: no list of names, only what the installed sources say.
 _PRIVATE = ("compiler", "core", "dtensor", "lite", "python", "tools", "tsl")
 # What slim_resnet.compat gives is usable as it is.
 _OURS = ("slim_resnet.compat.tf.", "slim_resnet.compat.slim.")
 
-_UNSEEN = "private: TensorFlow is not installed, or makes this name as it loads"
+_UNSEEN = "TensorFlow is not installed, or makes this name as it loads"
 
 
 class Group(enum.Enum):
@@ -89,6 +91,12 @@ def needs_v1(name: str, verdict: Verdict) -> bool:
     return old and verdict.group is Group.SHIM and not is_keras(name)
 
 
+def is_only_v2(name: str) -> bool:
+    """Whether TensorFlow 2 has a name that TensorFlow 1's interface has not."""
+    top, _, rest = name.partition(".")
+    return top == "tensorflow" and public_names.find(rest) is Where.V2
+
+
 def is_keras(name: str) -> bool:
     return f"{name}.".startswith(("keras.", "tensorflow.keras."))
 
@@ -108,6 +116,8 @@ def _tensorflow(name: str) -> Verdict | None:
         found = _tensorflow("tensorflow" + name[len(V1) :])
         plain = found and found.group is Group.SHIM and found.successor == name and not found.remedy
         return Verdict(Group.AS_IT_IS) if plain else found
+    if name.startswith(V2 + "."):
+        return _of_version_2(name)
     symbol = symbols.lookup(name)
     if symbol is not None:
         return _old(name, symbol)
@@ -122,6 +132,18 @@ def _tensorflow(name: str) -> Verdict | None:
     if where is Where.V1:
         return Verdict(Group.SHIM, f"{V1}.{rest}")
     return Verdict(Group.AS_IT_IS)
+
+
+def _of_version_2(name: str) -> Verdict:
+    rest = name[len(V2) + 1 :]
+    if public_names.find(rest) in (Where.BOTH, Where.V2):
+        return Verdict(Group.AS_IT_IS)
+    found = installed_sources.exists(f"{_V2_SOURCES}.{rest}")
+    if found is None:
+        return Verdict(Group.UNDECIDED, remedy=_UNSEEN)
+    if found:
+        return Verdict(Group.AS_IT_IS)
+    return Verdict(Group.NO_SUCCESSOR, remedy="tensorflow.compat.v2 2.21 has no such name")
 
 
 def _old(name: str, symbol: symbols.Symbol) -> Verdict:
