@@ -17,7 +17,8 @@ from converters.formats.unwrapping import keras_names, unwrapped
 from converters.models.naming import table
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
-from converters.recognise.rules import apply_rules, read_rules
+from converters.recognise.rules import apply_rules
+from converters.recognise.rules_file import read_scheme
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch import assumptions, with_facts
 from slim_resnet.arch.architecture import Arch
@@ -82,7 +83,7 @@ def load_weights(
     if source not in LIBRARIES:
         raise ValueError(f"unknown source {source!r}: use {', '.join(LIBRARIES)}")
     file = _opened(path, source)
-    given = None if rules is None else read_rules(rules)
+    given = None if rules is None else read_scheme(rules).rules
     if given is not None:
         file = _by_rules(file, given)
     source, notes = _library(source, file)

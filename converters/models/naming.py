@@ -120,6 +120,9 @@ def applications_layers(arch: Arch) -> dict[str, str]:
         "postnorm": "post_bn",
         "logits": "predictions",
     }
+    for conv in arch.root_convs if arch.deep_stem else ():  # in its manner: it has none
+        layers[conv.scope] = f"{conv.scope}_conv"
+        layers[f"{conv.scope}/BatchNorm"] = f"{conv.scope}_bn"
     for unit in arch.units:
         prefix = f"conv{unit.block + 1}_block{unit.index}"
         layers[f"{unit.scope}/preact"] = f"{prefix}_preact_bn"
