@@ -10,14 +10,10 @@ from converters.proof.comparison import Comparison, errors
 from converters.proof.images import Size
 from converters.proof.report import Report
 from converters.proof.sides import Values
-from slim_resnet.arch.parts import PARITY
 
-# A side may be so many times as far from the reference as TensorFlow's own float32 is, where that
-# is beyond its tolerance: float32 itself, and float64 with its smaller steps.
-_AMPLIFICATION = {"float32": 4.0, "float64": 4.0 * 2.0**-29}
-# And where it is within: two float32s, of which one is just within the tolerance and one just
-# beyond, are as good as each other.
-_WITHIN = {"float32": 2.0, "float64": 0.0}
+# A side may be so many times as far from the reference as TensorFlow's own float32 is: float32
+# itself; and float64 with its smaller steps, where the reference is rounded as much as the side.
+_AMPLIFICATION = {"float32": 4.0, "float64": 8.0 * 2.0**-29}
 
 
 def by_own_rounding(
@@ -31,8 +27,8 @@ def by_own_rounding(
         rounded: the same in float32.
 
     Returns:
-        The reports, with wider tolerances where TensorFlow's float32 is beyond its own, too, or
-        more than half of it; and sentences that say so.
+        The reports, with wider tolerances where TensorFlow's float32 is near or beyond its own; and
+        sentences that say so.
     """
     off: dict[str, float] = {}
 
@@ -43,8 +39,7 @@ def by_own_rounding(
         _, own = errors(expected[size][name], rounded[size][name], "float32")
         if not math.isfinite(own):  # float32 cannot hold it, which excuses nobody
             return comparison
-        factors = _AMPLIFICATION if own > PARITY["float32"] else _WITHIN
-        wider = factors[report.dtype] * own
+        wider = _AMPLIFICATION[report.dtype] * own
         if not wider > report.allowed(comparison):
             return comparison
         off[name] = max(own, off.get(name, 0.0))
