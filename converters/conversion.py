@@ -29,7 +29,7 @@ _PAGE = ".html"  # the suffix of a report for people
 LeftOut = tuple[tuple[str, tuple[str, ...]], ...]
 
 # What of `load_checkpoint`'s keywords other libraries' weights have.
-_OF_WEIGHTS = ("arch", "convention", "scope")
+_OF_WEIGHTS = ("arch", "convention", "scope", "prefix", "rules", "ignore", "facts")
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,7 @@ _BY_SCOPE = ("unknown variables", "ignored")
 _MOST_SCOPES = 5
 _RECIPE = ("learning_rate", "momentum", "weight_decay")
 # What chooses among a TensorFlow checkpoint's contents, and its default.
-_SLIM_ONLY = {
-    "rules": None,
-    "scheme": None,
-    "step": None,
-    "weights": "model",
-    "inputs": None,
-    "outputs": None,
-    "network": None,
-    "ignore": None,
-}
+_SLIM_ONLY = {"scheme": None, "step": None, "weights": "model", "inputs": None, "outputs": None}
 
 
 def parse() -> argparse.Namespace:
@@ -55,7 +46,11 @@ def parse() -> argparse.Namespace:
         dest="source",
         choices=("slim", *exchange.LIBRARIES),
         default="slim",
-        help="whose weights they are; other than slim needs --arch, unless the file says it",
+        help="whose weights they are; torch and keras need --arch, unless the file says it",
+    )
+    parser.add_argument(
+        "--prefix",
+        help="with --from: what the names of its weights begin with, where a file has several nets",
     )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", choices=formats.targets(), help="the target")
@@ -136,10 +131,14 @@ def network_of(args: argparse.Namespace) -> dict:
     given = [f"--{name}" for name, default in _SLIM_ONLY.items() if getattr(args, name) != default]
     if given and args.source != "slim":
         raise ValueError(
-            f"{', '.join(given)}: of no use with --from {args.source}, whose files hold one set of "
-            "weights under names that are known"
+            f"{', '.join(given)}: of no use with --from {args.source}, whose files hold no graph, "
+            "no steps and no moving averages of TensorFlow's (--prefix chooses among networks)"
         )
-    return _cli.network(args)
+    if args.prefix is None:
+        return _cli.network(args)
+    if args.source == "slim":
+        raise ValueError("--prefix: of use with --from only; --scope says where slim's network is")
+    return _cli.network(args) | {"prefix": args.prefix}
 
 
 def convert_one(job: batch.Job, settings: batch.Settings, end_points: bool) -> int:

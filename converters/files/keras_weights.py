@@ -31,7 +31,9 @@ _DATASET = re.compile(r"(?:.*/)?layers/(?P<group>(?P<kind>[^/]+?)(?:_\d+)?)/vars
 
 
 def open_keras(path: str) -> WeightsFile:
-    """The weights in a `.keras` file, named LAYER/WEIGHT, and our metadata where we wrote it.
+    """The weights in a `.keras` file, named LAYER/WEIGHT.
+
+    Its metadata are the model's configuration, as "model_config", and ours where we wrote it.
 
     Raises:
         CheckpointError: it is damaged, or unpacks to far more than its size.
@@ -41,9 +43,10 @@ def open_keras(path: str) -> WeightsFile:
         if _MODEL not in archive.namelist():
             raise Malformed(f"it has no {_MODEL} in it", "save the model with model.save")
         content = read_member(archive, _MODEL)
-        names = _names(read_member(archive, _CONFIG))
-        entries = checked(path, (path,), _entries(content, names))
-        return WeightsFile(path, "keras", (path,), entries, metadata=_metadata(archive))
+        config = read_member(archive, _CONFIG)
+        entries = checked(path, (path,), _entries(content, _names(config)))
+        told = {"model_config": config.decode(), **_metadata(archive)}
+        return WeightsFile(path, "keras", (path,), entries, metadata=told)
 
 
 def open_keras_weights(path: str) -> WeightsFile:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 
@@ -16,10 +17,11 @@ from safetensors import safe_open
 
 from converters.files import torch_pickle
 from converters.files.archive import open_archive, read_member
+from converters.files.dtypes import dtype_of
 from converters.files.errors import Malformed
 from converters.files.memory_maps import mapped
 from converters.files.torch_pickle import Storage, TorchTensor
-from converters.files.weights_file import Entry, WeightsFile, blame_library, checked
+from converters.files.weights_file import Entry, WeightsFile, add_entry, blame_library, checked
 from converters.files.wire import Buffer
 
 # safetensors' name of a data type -> NumPy's
@@ -27,9 +29,10 @@ _DTYPES = {
     **{f"F{8 * size}": f"f{size}" for size in (2, 4, 8)},
     **{f"{kind.upper()}{8 * size}": f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
     "BOOL": "?",
+    "BF16": "f4",  # read by `_bfloat16_entries`
 }
-# Where a checkpoint of a training keeps the module's state.
-_STATES = ("state_dict", "model_state_dict", "model")
+_BFLOAT16 = dtype_of(14)
+_MOST_DEPTH = 4  # dictionaries around a module's state
 
 _Read = Callable[[Storage], Buffer]  # the bytes of a storage
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before PyTorch 1.6
@@ -45,30 +48,60 @@ def open_safetensors(path: str) -> WeightsFile:
     with blame_library(path):
         file = safe_open(path, framework="np")
         entries = {name: _entry(file, name) for name in file.keys()}  # noqa: SIM118, no mapping
-        entries = checked(path, (path,), entries)
-        return WeightsFile(path, "safetensors", (path,), entries, metadata=file.metadata())
+        halves = _bfloat16_entries(path)
+        entries = checked(path, (path,), {**entries, **halves})
+        return WeightsFile(
+            path,
+            "safetensors",
+            (path,),
+            entries,
+            metadata=file.metadata(),
+            notes=_told(len(halves)),
+        )
 
 
 def open_torch(path: str) -> WeightsFile:
-    """The tensors of a file that torch.save wrote: a state_dict, or a dict with one.
+    """The tensors of a file that torch.save wrote: a state_dict, or dictionaries with some.
 
-    Its metadata are the texts under "metadata" beside the state_dict. PyTorch is not needed, and no
-    code that the file names is run. The values stay in the file until they are asked for.
+    Of one state_dict the names are its own, wherever it lies; of several they begin with the keys
+    that lead there, "model/conv1.weight". Its metadata are the texts under "metadata" beside one.
+    PyTorch is not needed, and no code that the file names is run. The values stay in the file until
+    they are asked for.
 
     Raises:
         CheckpointError: it is damaged, or holds other objects than tensors.
     """
     with blame_library(path):
         loaded, read = _zipped(path) if zipfile.is_zipfile(path) else _in_a_row(path)
-        state = _state(loaded)
-        entries = {
-            str(name): _tensor_entry(tensor, read)
-            for name, tensor in state.items()
-            if isinstance(tensor, TorchTensor)
-        }
-        metadata = {} if state is loaded else _texts(loaded.get("metadata"))
+        states = _states(loaded)
+        entries = {}
+        for keys, state in states.items():
+            above = keys if len(states) > 1 else ()
+            for name, tensor in state.items():
+                if isinstance(tensor, TorchTensor):
+                    add_entry(entries, "/".join((*above, str(name))), _tensor_entry(tensor, read))
         entries = checked(path, (path,), entries)
-        return WeightsFile(path, "torch", (path,), entries, metadata=metadata)
+        metadata = _texts(loaded["metadata"]) if () not in states and "metadata" in loaded else {}
+        notes = _notes(states)
+        return WeightsFile(path, "torch", (path,), entries, metadata=metadata, notes=notes)
+
+
+def _bfloat16_entries(path: str) -> dict[str, Entry]:
+    """The arrays of a `.safetensors` file that the library itself does not give to NumPy."""
+    content = mapped(path)
+    start = 8 + int.from_bytes(content[:8], "little")  # the header's size, the header, the values
+    header = json.loads(bytes(content[8:start]))
+    found = {}
+    for name, told in header.items():
+        if told.get("dtype") == "BF16":
+            begin, end = (start + offset for offset in told["data_offsets"])
+            read = functools.partial(_bfloat16, content[begin:end], tuple(told["shape"]))
+            found[name] = Entry(tuple(told["shape"]), _BFLOAT16.returned, read)
+    return found
+
+
+def _bfloat16(data: Buffer, shape: tuple[int, ...]) -> np.ndarray:
+    return _BFLOAT16.present(np.frombuffer(data, _BFLOAT16.stored).reshape(shape))
 
 
 def _entry(file: safe_open, name: str) -> Entry:
@@ -131,12 +164,46 @@ def _check_size(storage: Storage, size: int) -> None:
         raise Malformed(f"its storage {storage.key!r} has {size} bytes, not {storage.nbytes}")
 
 
-def _state(loaded: object) -> Mapping:
-    nested = (loaded.get(key) for key in _STATES) if isinstance(loaded, Mapping) else ()
-    state = next((state for state in nested if isinstance(state, Mapping)), loaded)
-    if not isinstance(state, Mapping):
-        raise Malformed(f"it holds a {type(state).__name__}, no state_dict", "save the state_dict")
-    return state
+def _states(loaded: object) -> dict[tuple[str, ...], Mapping]:
+    """The state_dicts in a file by the keys that lead there; () is the file's own."""
+    if not isinstance(loaded, Mapping):
+        raise Malformed(f"it holds a {type(loaded).__name__}, no state_dict", "save the state_dict")
+    found, seen, todo = {}, set(), [((), loaded)]
+    while todo:
+        keys, state = todo.pop(0)
+        if id(state) in seen:
+            continue
+        seen.add(id(state))
+        if _is_state(state):
+            found[keys] = state
+        if len(keys) < _MOST_DEPTH:
+            inner = ((key, value) for key, value in state.items() if isinstance(value, Mapping))
+            todo += [((*keys, key), value) for key, value in inner if isinstance(key, str)]
+    return found or {(): loaded}
+
+
+def _is_state(state: Mapping) -> bool:
+    """Whether it has tensors named MODULE.PARAMETER, which an optimizer's has not."""
+    return any(
+        isinstance(name, str) and "." in name and isinstance(tensor, TorchTensor)
+        for name, tensor in state.items()
+    )
+
+
+def _notes(states: Mapping[tuple[str, ...], Mapping]) -> tuple[str, ...]:
+    """Where the weights lie, if that is not the file itself, and what is read as another type."""
+    notes = []
+    if states.keys() != {()}:
+        below = ", ".join(repr("/".join(keys)) for keys in states)
+        notes.append(f"its weights are those below {below}")
+    tensors = (t for state in states.values() for t in state.values())
+    halves = sum(isinstance(t, TorchTensor) and t.storage.dtype == _BFLOAT16 for t in tensors)
+    return (*notes, *_told(halves))
+
+
+def _told(halves: int) -> tuple[str, ...]:
+    """What to say of so many arrays whose type NumPy lacks."""
+    return (f"{halves} arrays are bfloat16, read as float32: the same numbers",) if halves else ()
 
 
 def _texts(metadata: object) -> dict[str, str]:

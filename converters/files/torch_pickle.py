@@ -89,6 +89,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if module in ("torch", "torch.storage") and name in _STORAGES:
             return _StorageClass(_STORAGES[name])
+        if (module, name) in _BESIDES:
+            return _Nothing
         known = {**_FUNCTIONS, ("collections", "OrderedDict"): self._ordered_dict}
         call = known.get((module, name))
         if call is None:
@@ -146,10 +148,35 @@ def _nothing(*_) -> None:
     """What says nothing of a weight."""
 
 
+class _Nothing:
+    """Stands for an object that says nothing of a weight, whatever it is made from."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_) -> _Nothing:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Takes what the object was, and keeps none of it."""
+
+
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and 0 <= number < 1 << 62
 
 
+# What trainings keep beside the weights: options, and scores that are NumPy's scalars. None of it
+# is made: a `_Nothing` takes its place.
+_BESIDES = {
+    ("argparse", "Namespace"),
+    ("collections", "Counter"),
+    ("collections", "defaultdict"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "WindowsPath"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+}
 _FUNCTIONS: dict[tuple[str, str], Callable] = {
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from converters.recognise.forms import split
 from converters.recognise.recognised import Recognised
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch.architecture import Arch
-from slim_resnet.arch.parts import CUSTOM, nominal_epsilon
+from slim_resnet.arch.facts import TOLD
+from slim_resnet.arch.parts import CLAMPED_EPSILON, nominal_epsilon
 
 State = Mapping[str, np.ndarray]
 
@@ -23,24 +24,36 @@ class Library:
     """Where weights come from or go to.
 
     Attributes:
-        column: the column of `naming.table` with its names and layouts, "torch" or "keras".
-        models: name in our registry -> the library's model of that network, whose strides and root
-            pool are those of the convention `torchvision`; None: our own models, of any network.
+        column: the column of `naming.table` with its names: "torch", "keras" or
+            "keras_applications".
+        models: name in our registry -> the library's model of that network; None: our own models,
+            of any network.
+        facts: family -> what its models compute otherwise than slim's, as `Arch.replace` takes it.
     """
 
     column: str
     models: Mapping[str, str] | None = None
+    facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def convention(self) -> str | None:
-        """The convention of its models; None: either."""
-        return "torchvision" if self.models else None
+        """The convention of its models; None: none, or either."""
+        return next((facts.get("convention") for facts in self.facts.values()), None)
+
+    def own(self, arch: Arch) -> Arch:
+        """`arch` with the facts of the library's models."""
+        return arch.replace(**self.facts.get(arch.family, {}))
+
+    @property
+    def framework(self) -> str:
+        """Whose layouts its weights have: "torch" or "keras"."""
+        return self.column.partition("_")[0]
 
     def name(self, row: Weight) -> str:
         return getattr(row, self.column)
 
     def transform(self, row: Weight) -> Transform:
-        return getattr(row, f"to_{self.column}")
+        return getattr(row, f"to_{self.framework}")
 
 
 _TORCHVISION = {
@@ -52,25 +65,51 @@ _TORCHVISION = {
     "resnext_v1_50": "resnext50_32x4d",
     "resnext_v1_101_32x8d": "resnext101_32x8d",
     "resnext_v1_101_64x4d": "resnext101_64x4d",
+    "wide_resnet_v1_50_2": "wide_resnet50_2",
+    "wide_resnet_v1_101_2": "wide_resnet101_2",
 }
 # timm's models of these networks add modules without parameters only (act1, aa, drop_block, ...):
 # their weights have torchvision's names.
 _TIMM = _TORCHVISION | {"resnet_v1_200": "resnet200", "resnext_v1_101": "resnext101_32x4d"}
 
+_FIRST_UNIT = dict.fromkeys(("resnet_v1", "resnext_v1"), {"convention": "torchvision"})
+
+_KERAS = {
+    **{f"resnet_v1_{depth}": f"ResNet{depth}" for depth in (50, 101, 152)},
+    **{f"resnet_v2_{depth}": f"ResNet{depth}V2" for depth in (50, 101, 152)},
+}
+# Of Keras's `applications/resnet.py` (Keras 2.2.5 and later), whose epsilon is really that.
+_KERAS_BLOCKS = {
+    "root_pool": "zeros",
+    "batch_norm_epsilon": CLAMPED_EPSILON,
+    "batch_norm_decay": 0.99,
+}
+_KERAS_FACTS = {
+    "resnet_v1": {
+        **_KERAS_BLOCKS,
+        "stride_unit": "first",
+        "stride_conv": "conv1",
+        "conv_bias": "all",
+    },
+    "resnet_v2": _KERAS_BLOCKS,
+}
+
 LIBRARIES = {
     "torch": Library("torch"),
-    "torchvision": Library("torch", _TORCHVISION),
-    "timm": Library("torch", _TIMM),
+    "torchvision": Library("torch", _TORCHVISION, _FIRST_UNIT),
+    "timm": Library("torch", _TIMM, _FIRST_UNIT),
     "keras": Library("keras"),
+    "keras_applications": Library("keras_applications", _KERAS, _KERAS_FACTS),
 }
 
 # What torch counts in a batch norm; no result depends on it and slim has no such variable.
 _COUNTER = ".num_batches_tracked"
 
-_FROM_OURS = "for weights of our own module use the source 'torch' (--from torch)"
-_TO_OURS = (
-    "use the target 'torch' (--to torch), our module, which loads without this project as .pt2"
-)
+_TO_OURS = {
+    "torch": "use the target 'torch' (--to torch), our module, which loads without this project as "
+    ".pt2",
+    "keras": "use the target 'keras' (--to keras), a model of Keras's own layers",
+}
 
 
 def from_state(
@@ -91,11 +130,11 @@ def from_state(
 
     Raises:
         CheckpointError: a weight is missing, unknown, or of another shape or type.
-        ValueError: `source` is unknown, or has no model that computes what `arch` does.
+        ValueError: `source` is unknown, or its models compute otherwise than `arch`.
     """
     library = _library(source)
     path = path or f"weights of {source}"
-    check_arch(arch, source, _FROM_OURS)
+    check_source(arch, source)
     rows = {library.name(row): row for row in table(arch)}
     counters = set(left_out(state))
     arrays = {name: value for name, value in state.items() if name not in counters}
@@ -147,51 +186,100 @@ def left_out(state: Iterable[str]) -> list[str]:
 
 
 def model_name(arch: Arch, library: str) -> str | None:
-    """The library's model of the network of `arch`, in either convention, or None.
+    """The library's model of the network of `arch`, as slim or as the library has it, or None.
 
     Args:
         arch: any architecture; its form, number of classes and batch norm decay do not matter.
         library: a key of `LIBRARIES` that has models.
     """
-    if arch.convention == CUSTOM:
-        return None
-    for name, model in LIBRARIES[library].models.items():
-        known = arch_lib.get(name, convention=arch.convention)
-        same = arch.grouped.replace(
-            name=name,
-            num_classes=known.num_classes,
-            batch_norm_decay=known.batch_norm_decay,
-            # The clamp moves outputs by less than float32 can tell.
-            batch_norm_epsilon=nominal_epsilon(arch.batch_norm_epsilon, known.batch_norm_epsilon),
-        )
-        if same == known:
+    of = LIBRARIES[library]
+    for name, model in of.models.items():
+        slim = arch_lib.get(name)
+        if _same(arch, slim) or _same(arch, of.own(slim)):
             return model
     return None
 
 
-def check_arch(arch: Arch, name: str, remedy: str = _TO_OURS) -> None:
+def _same(arch: Arch, known: Arch) -> bool:
+    """Whether `arch` computes what `known` does, whatever its name and number of classes."""
+    same = arch.grouped.replace(
+        name=known.name,
+        num_classes=known.num_classes,
+        batch_norm_decay=known.batch_norm_decay,
+        # The clamp moves outputs by less than float32 can tell.
+        batch_norm_epsilon=nominal_epsilon(arch.batch_norm_epsilon, known.batch_norm_epsilon),
+    )
+    return same == known
+
+
+def named(arch: Arch, library: str) -> Arch:
+    """`arch` under the name that our registry has for such a model of the library, if it has."""
+    of = LIBRARIES[library]
+    found = (name for name in of.models or () if _same(arch, of.own(arch_lib.get(name))))
+    return arch.replace(name=next(found, arch.name))
+
+
+def check_source(arch: Arch, name: str) -> None:
+    """Raises ValueError unless weights of `arch` can be those of a model of the library.
+
+    Args:
+        arch: any architecture; other than in `check_arch` its blocks may have any number of units
+            and any width, which the library's class takes, too.
+        name: a key of `LIBRARIES`.
+    """
+    of = LIBRARIES[name]
+    for known in map(arch_lib.get, of.models or ()):
+        own = of.own(known)
+        if own.unit == arch.unit and _layout(own) == _layout(arch):
+            own = own.replace(
+                family=arch.family,
+                stages=arch.stages,
+                cardinality=arch.cardinality,
+                input_channels=arch.input_channels,
+            )
+            if _same(arch, own):
+                return
+    check_arch(arch, name, f"for weights of our own use --from {of.framework}")
+
+
+def _layout(arch: Arch) -> list[tuple]:
+    """What of its blocks is not their number of units, nor a width."""
+    return [(stage.stride, stage.unit_rates) for stage in arch.stages]
+
+
+def check_arch(arch: Arch, name: str, remedy: str | None = None) -> None:
     """Raises ValueError unless the library computes with its weights what `arch` does.
 
     Args:
         arch: any architecture.
         name: a key of `LIBRARIES`.
-        remedy: what the error says one can do instead.
+        remedy: what the error says one can do instead; None: another target.
     """
-    models = LIBRARIES[name].models
-    if models is None:
+    library = LIBRARIES[name]
+    if library.models is None:
         return
+    remedy = remedy or _TO_OURS[library.framework]
     model = model_name(arch, name)
     if model is None:
         raise ValueError(
             f"{name} has no model of {arch.name} ({arch.describe()}), only of "
-            f"{', '.join(models)}: {remedy}"
+            f"{', '.join(library.models)}: {remedy}"
         )
-    if arch.convention != LIBRARIES[name].convention:
+    if not _same(arch, library.own(arch)):
         raise ValueError(
             f"{arch.name} is in the convention 'slim' (stride in a block's last unit, SAME root "
             f"pool), and {name}'s {model} would compute something else with the same weights: "
-            f"{remedy}, or, if they were trained that way, say --convention torchvision"
+            f"{remedy}, or, if they were trained that way, say {_saying(library, arch)}"
         )
+
+
+def _saying(library: Library, arch: Arch) -> str:
+    """The options that tell the facts in which `arch` differs from the library's models."""
+    if library.convention:
+        return f"--convention {library.convention}"
+    facts = library.facts[arch.family].items()
+    said = (f"{k}={v}" for k, v in facts if k in TOLD and getattr(arch, k) != v)
+    return " ".join(f"--network {fact}" for fact in said)
 
 
 def check_model(ckpt: Recognised, library: str) -> None:

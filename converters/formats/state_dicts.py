@@ -1,4 +1,4 @@
-"""State dicts of other libraries' models: torchvision's and timm's."""
+"""Weights for other libraries' own classes: torchvision's, timm's and `keras.applications`'."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _check(ckpt: Recognised, options: Options, library: str) -> None:
     if ckpt.network is not None:
         why = f" ({ckpt.beyond})" if ckpt.beyond else ""
         raise ValueError(
-            f"{library} has no model of {ckpt.describe()}{why}: use --to torch, which takes it "
-            "whole"
+            f"{library} has no model of {ckpt.describe()}{why}: use --to "
+            f"{libraries.LIBRARIES[library].framework}, which takes it whole"
         )
     libraries.check_model(ckpt, library)
 
@@ -35,15 +35,43 @@ def _write_pth(ckpt: Recognised, path: str, options: Options, library: str) -> N
     torch.save({name: torch.tensor(value) for name, value in state.items()}, path)
 
 
-FORMATS = tuple(
+def _write_applications(ckpt: Recognised, path: str, options: Options) -> None:
+    """What `load_weights` of the model that `keras.applications` builds takes."""
+    keras = require("keras")
+    name, classes = "keras_applications", ckpt.num_classes
+    build = getattr(keras.applications, libraries.model_name(ckpt.arch, name))
+    model = build(weights=None, include_top=classes is not None, classes=classes or 1)
+    state = libraries.to_state(ckpt, name)
+    for layer in model.layers:
+        for variable in layer.weights:
+            variable.assign(state.pop(f"{layer.name}/{variable.name}"))
+    if state:
+        raise ValueError(f"{path}: no layer of {model.name} takes {', '.join(state)}")
+    model.save_weights(path)
+
+
+_SUFFIXES = {".safetensors": _write_safetensors, ".pth": _write_pth, ".pt": _write_pth}
+
+FORMATS = (
+    *(
+        Format(
+            library,
+            suffix,
+            partial(write, library=library),
+            check=partial(_check, library=library),
+            runner=library,
+            library=library,
+        )
+        for library in ("torchvision", "timm")
+        for suffix, write in _SUFFIXES.items()
+    ),
     Format(
-        library,
-        suffix,
-        partial(write, library=library),
-        check=partial(_check, library=library),
-        runner=library,
-        library=library,
-    )
-    for library in ("torchvision", "timm")
-    for suffix, write in ((".safetensors", _write_safetensors), (".pth", _write_pth))
+        "keras_applications",
+        ".weights.h5",
+        _write_applications,
+        check=partial(_check, library="keras_applications"),
+        runner="keras_applications",
+        model="keras",
+        library="keras_applications",
+    ),
 )

@@ -1,7 +1,8 @@
 """THE table: slim variable <-> torch parameter <-> Keras weight, each with a reversible transform.
 
 `table(arch)` is derived from the architecture; loading, saving and every check read it. Torch names
-are torchvision's; Keras layer names are slim's scopes without the name of the unit.
+are torchvision's; Keras layer names are slim's scopes without the name of the unit, and those of
+`keras.applications`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from slim_resnet.arch.parts import UNIT_KINDS, Conv, Norm
 class Weight:
     """One row: the names of a weight in the three worlds, and slim's layout to the other two.
 
-    `slim` is relative to the network's scope; `keras` is "layer/weight"; `shape` is slim's.
+    `slim` is relative to the network's scope; `keras` is "layer/weight" of our own Keras model,
+    `keras_applications` that of Keras's; `shape` is slim's.
     """
 
     slim: str
     torch: str
     keras: str
+    keras_applications: str
     shape: tuple[int, ...]
     trainable: bool
     to_torch: Transform = IDENTITY
@@ -48,7 +51,7 @@ _NORM_TO_TORCH = {
 def table(arch: Arch) -> tuple[Weight, ...]:
     """The weights of `arch`, in the grouped form, in slim's order of creation."""
     arch = arch.grouped
-    modules = torch_modules(arch)
+    modules, applications = torch_modules(arch), applications_layers(arch)
     transforms = {layer.scope: _transforms(layer, arch) for layer in arch.layers}
     rows = []
     for variable in arch.variables:
@@ -59,18 +62,21 @@ def table(arch: Arch) -> tuple[Weight, ...]:
                     slim=variable.name,
                     torch=f"{modules[scope]}.{_NORM_TO_TORCH[name]}",
                     keras=f"{keras_layer(scope)}/{name}",
+                    keras_applications=f"{applications[scope]}/{name}",
                     shape=variable.shape,
                     trainable=variable.trainable,
                 )
             )
             continue
         is_bias = name == "biases"
+        keras_name = "bias" if is_bias else "kernel"
         to_torch, to_keras = (IDENTITY, IDENTITY) if is_bias else transforms[scope]
         rows.append(
             Weight(
                 slim=variable.name,
                 torch=f"{modules[scope]}.{'bias' if is_bias else 'weight'}",
-                keras=f"{keras_layer(scope)}/{'bias' if is_bias else 'kernel'}",
+                keras=f"{keras_layer(scope)}/{keras_name}",
+                keras_applications=f"{applications[scope]}/{keras_name}",
                 shape=variable.shape,
                 trainable=variable.trainable,
                 to_torch=to_torch,
@@ -104,6 +110,21 @@ def torch_modules(arch: Arch) -> dict[str, str]:
             modules[conv.scope] = f"{prefix}.conv{i}"
             modules[f"{conv.scope}/BatchNorm"] = f"{prefix}.bn{i}"
     return modules
+
+
+def applications_layers(arch: Arch) -> dict[str, str]:
+    """slim scope of a convolution or batch norm -> layer of `keras.applications`' ResNets."""
+    layers = {"postnorm": "post_bn", "logits": "predictions"}
+    for conv in arch.root_convs:
+        layers[conv.scope] = f"{conv.scope}_conv"
+        layers[f"{conv.scope}/BatchNorm"] = f"{conv.scope}_bn"
+    for unit in arch.units:
+        prefix = f"conv{unit.block + 1}_block{unit.index}"
+        layers[f"{unit.scope}/preact"] = f"{prefix}_preact_bn"
+        for i, scope in enumerate((f"{unit.scope}/shortcut", *(c.scope for c in unit.convs))):
+            layers[scope] = f"{prefix}_{i}_conv"
+            layers[f"{scope}/BatchNorm"] = f"{prefix}_{i}_bn"
+    return layers
 
 
 def keras_layer(scope: str) -> str:

@@ -137,6 +137,25 @@ def run_keras(path: str, batches: Sequence[Arrays], about: About) -> list[dict[s
     return run_keras_model(keras.saving.load_model(path, safe_mode=True), batches, about)
 
 
+def run_keras_applications(
+    path: str, batches: Sequence[Arrays], about: About
+) -> list[dict[str, np.ndarray]]:
+    """Weights, in the model that `keras.applications` builds; "model" is its name there."""
+    import keras
+
+    channels = next(iter(batches[0].values())).shape[-1]
+    model = getattr(keras.applications, about["model"])(
+        weights=None,
+        include_top=bool(about["num_classes"]),
+        classes=about["num_classes"] or 1,
+        pooling="avg",
+        classifier_activation=None,
+        input_tensor=keras.Input((None, None, channels)),  # images of any size
+    )
+    model.load_weights(path)
+    return run_keras_model(model, batches, about)
+
+
 def run_keras_model(model, batches: Sequence[Arrays], about: About) -> list[dict[str, np.ndarray]]:
     """A functional Keras model with a tensor, a list or a dict of outputs."""
     from keras import ops

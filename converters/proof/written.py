@@ -65,6 +65,9 @@ RUNNERS: dict[str, Runner] = {
     "timm": Runner(standalone.run_timm, ("timm",), "timm's class"),
     "keras": Runner(standalone.run_keras, ("keras",), "keras.saving.load_model"),
     "keras-weights": Runner(ours.run_keras_weights, ("keras",), "keras.Model.load_weights"),
+    "keras_applications": Runner(
+        standalone.run_keras_applications, ("keras",), "keras.applications' model"
+    ),
     "onnx": Runner(standalone.run_onnx, ("onnxruntime",), "onnxruntime"),
     "frozen": Runner(standalone.run_frozen, ("tensorflow",), "a session of its graph"),
     "saved_model": Runner(standalone.run_saved_model, ("tensorflow",), "TensorFlow's loader"),

@@ -53,6 +53,15 @@ register(
 )
 add(*(imagenet("resnet_v1", "basic_v1", depth) for depth in (18, 34)))
 add(*(imagenet("resnet_v1", "bottleneck_v1", depth) for depth in (50, 101, 152, 200)))
+# Twice as wide in the 3x3 convolutions (arXiv:1605.07146); torchvision's wide_resnet50_2 and so on.
+add(
+    *(
+        imagenet("resnet_v1", "bottleneck_v1", depth, "1x128d").replace(
+            name=f"wide_resnet_v1_{depth}_2"
+        )
+        for depth in (50, 101)
+    )
+)
 
 register(
     Family(
