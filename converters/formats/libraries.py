@@ -44,6 +44,11 @@ class Library:
         """`arch` with the facts of the library's models."""
         return arch.replace(**self.facts.get(arch.family, {}))
 
+    def retold(self, arch: Arch) -> Arch:
+        """`arch` with those of them that no weights tell."""
+        facts = self.facts.get(arch.family, {}).items()
+        return arch.replace(**{name: value for name, value in facts if name in TOLD})
+
     @property
     def framework(self) -> str:
         """Whose layouts its weights have: "torch" or "keras"."""
@@ -105,6 +110,11 @@ LIBRARIES = {
 # What torch counts in a batch norm; no result depends on it and slim has no such variable.
 _COUNTER = ".num_batches_tracked"
 
+_FROM_OURS = {
+    "torch": "for weights of our own, or of another class with such names, use --from torch and "
+    "tell the rest with --convention and --network",
+    "keras": "for weights of our own model use --from keras",
+}
 _TO_OURS = {
     "torch": "use the target 'torch' (--to torch), our module, which loads without this project as "
     ".pt2",
@@ -186,16 +196,16 @@ def left_out(state: Iterable[str]) -> list[str]:
 
 
 def model_name(arch: Arch, library: str) -> str | None:
-    """The library's model of the network of `arch`, as slim or as the library has it, or None.
+    """The library's model that has the weights of `arch`, or None.
 
     Args:
-        arch: any architecture; its form, number of classes and batch norm decay do not matter.
+        arch: any architecture; its form, number of classes and batch norm decay do not matter, nor
+            what the library's models compute otherwise than slim's (`check_arch` compares it).
         library: a key of `LIBRARIES` that has models.
     """
     of = LIBRARIES[library]
     for name, model in of.models.items():
-        slim = arch_lib.get(name)
-        if _same(arch, slim) or _same(arch, of.own(slim)):
+        if _same(of.retold(arch), of.own(arch_lib.get(name))):
             return model
     return None
 
@@ -239,7 +249,7 @@ def check_source(arch: Arch, name: str) -> None:
             )
             if _same(arch, own):
                 return
-    check_arch(arch, name, f"for weights of our own use --from {of.framework}")
+    check_arch(arch, name, _FROM_OURS[of.framework])
 
 
 def _layout(arch: Arch) -> list[tuple]:
@@ -266,9 +276,12 @@ def check_arch(arch: Arch, name: str, remedy: str | None = None) -> None:
             f"{', '.join(library.models)}: {remedy}"
         )
     if not _same(arch, library.own(arch)):
+        has = "is in the convention 'slim' (stride in a block's last unit, SAME root pool)"
+        if arch.convention != "slim":
+            has = f"is {arch.describe()}"
         raise ValueError(
-            f"{arch.name} is in the convention 'slim' (stride in a block's last unit, SAME root "
-            f"pool), and {name}'s {model} would compute something else with the same weights: "
+            f"{arch.name} {has}, and {name}'s {model} would compute something else with the same "
+            f"weights: "
             f"{remedy}, or, if they were trained that way, say {_saying(library, arch)}"
         )
 
@@ -302,9 +315,12 @@ def _check_names(path: str, arch: Arch, expected: Iterable[str], found: Iterable
     }
     parts = [f"{what} {_some(names)}" for what, names in differences.items() if names]
     if parts:
+        more = (
+            ", or, for what does not matter, --ignore REGEX" if differences["has besides"] else ""
+        )
         raise CheckpointError(
             f"{path}: these are not the weights of {arch.name} ({arch.describe()}): it "
-            f"{' and '.join(parts)}; name the right --arch and --from"
+            f"{' and '.join(parts)}; name the right --arch and --from{more}"
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.files import CheckpointError, WeightsFile, open_weights
+from converters.files.metadata_keys import ARCH_KEY
 from converters.formats import keras_config
 from converters.formats.libraries import LIBRARIES, Library, from_state, named
 from converters.formats.library_names import NAMES, read_arch
@@ -92,6 +93,8 @@ def load_weights(
     found = _network(file, state, source, told)
     made = from_state(found, state, source, scope, path=path)
     made.notes[:0] = [*file.notes, *notes, *halves]
+    if library.models is None and ARCH_KEY not in file.metadata:
+        made.assumed = tuple(words for _, words in assumptions(found))
     if source == _APPLICATIONS:
         _check_applications(made, file)
     return made
@@ -156,11 +159,14 @@ def _network(file: WeightsFile, state: Arrays, source: str, told: _Told) -> Arch
         found = library.own(_with_classes(arch_lib.get(told.arch), state, library))
     elif told.arch is not None or recorded is not None:
         found = told.arch or recorded
-    elif library.models:
+    elif library.models or (convention and library.column in NAMES):
         shapes = {name: value.shape for name, value in state.items()}
         found = read_arch(file.path, shapes, library)
     else:
-        raise CheckpointError(f"{file.path}: does not say which network it holds: name its --arch")
+        also = ", or say its --convention" if library.column in NAMES else ""
+        raise CheckpointError(
+            f"{file.path}: does not say which network it holds: name its --arch{also}"
+        )
     if convention is None:
         convention = recorded.convention if recorded else library.convention
     if convention not in (None, CUSTOM):
@@ -183,7 +189,7 @@ def _check_applications(ckpt: Recognised, file: WeightsFile) -> None:
     if config is None:
         ckpt.assumed = tuple(words for _, words in assumptions(ckpt.arch))
         ckpt.notes.append(
-            "the file holds weights alone: their network is taken to be as keras.applications builds it"
+            "the file holds weights alone: it is taken for a network that keras.applications builds"
         )
         activation = "softmax"
     else:

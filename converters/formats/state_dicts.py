@@ -39,9 +39,9 @@ def _write_applications(ckpt: Recognised, path: str, options: Options) -> None:
     """What `load_weights` of the model that `keras.applications` builds takes."""
     keras = require("keras")
     name, classes = "keras_applications", ckpt.num_classes
+    state = libraries.to_state(ckpt, name)
     build = getattr(keras.applications, libraries.model_name(ckpt.arch, name))
     model = build(weights=None, include_top=classes is not None, classes=classes or 1)
-    state = libraries.to_state(ckpt, name)
     for layer in model.layers:
         for variable in layer.weights:
             variable.assign(state.pop(f"{layer.name}/{variable.name}"))

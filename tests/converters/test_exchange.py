@@ -191,7 +191,7 @@ def test_the_slim_convention_is_refused(library):
     ckpt = seeded(arch_lib.get("resnet_v1_18"))
     with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would.*--to torch\)"):
         to_state(ckpt, library)
-    with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would.*--from torch,"):
+    with pytest.raises(ValueError, match=r"convention 'slim'.*resnet18 would.*--from torch and"):
         from_state(ckpt.arch, to_state(ckpt, "torch"), library)
 
 
