@@ -32,13 +32,7 @@ _BY_SCOPE = ("unknown variables", "ignored")
 _MOST_SCOPES = 5
 _RECIPE = ("learning_rate", "momentum", "weight_decay")
 # What chooses among a TensorFlow checkpoint's contents, and its default.
-_SLIM_ONLY = {
-    "scheme": None,
-    "step": None,
-    "weights": "model",
-    "inputs": None,
-    "outputs": None,
-}
+_SLIM_ONLY = {"scheme": None, "step": None, "weights": "model", "inputs": None, "outputs": None}
 
 
 def parse() -> argparse.Namespace:

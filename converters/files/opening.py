@@ -110,15 +110,12 @@ def _hdf5_reader(path: str) -> str:
         return "keras_weights.open_keras_weights" if "layers" in file else "hdf5.open_hdf5"
 
 
-def _torch_reader(path: str) -> str:
-    return "torch_files.open_torch"
-
-
 _BY_CONTENT = {
     b"\x89HDF\r\n\x1a\n": _hdf5_reader,
     b"PK\x03\x04": _zip_reader,
     b"\x93NUMPY": lambda _: "npy.open_npy",
-    b"\x80\x02\x8a\x0al\xfc\x9cF": _torch_reader,  # torch.save's before PyTorch 1.6
+    # torch.save's before PyTorch 1.6
+    b"\x80\x02\x8a\x0al\xfc\x9cF": lambda _: "torch_files.open_torch",
 }
 # What people give by mistake: how it begins -> what it is, and what to do.
 _NO_WEIGHTS = {

@@ -78,8 +78,9 @@ def _prefix(file: WeightsFile, names: Names, asked: str | None) -> str:
     if asked is not None:
         chosen = [each for each in found if each in [asked + end for end in _SEPARATORS]]
         if not chosen:
-            there = f"there are {_listed(found)}" if found else "there is none"
-            raise CheckpointError(f"{file.path}: no network below --prefix {asked!r}: {there}")
+            there = [each for each in found if each]
+            told = f"there are {_listed(there)}" if there else "its names have none: leave it out"
+            raise CheckpointError(f"{file.path}: no network below --prefix {asked!r}: {told}")
         return chosen[0]
     if len(found) > 1:
         choices = " or ".join(f"--prefix {each!r}" for each in found)
@@ -145,6 +146,6 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    names = [name or "''" for name in names]
+    names = list(names)
     more = len(names) - _MOST_LISTED
     return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

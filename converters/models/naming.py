@@ -114,13 +114,8 @@ def torch_modules(arch: Arch) -> dict[str, str]:
 
 def applications_layers(arch: Arch) -> dict[str, str]:
     """slim scope of a convolution or batch norm -> layer of `keras.applications`' ResNets."""
-    layers = {
-        "conv1": "conv1_conv",
-        "conv1/BatchNorm": "conv1_bn",
-        "postnorm": "post_bn",
-        "logits": "predictions",
-    }
-    for conv in arch.root_convs if arch.deep_stem else ():  # in its manner: it has none
+    layers = {"postnorm": "post_bn", "logits": "predictions"}
+    for conv in arch.root_convs:
         layers[conv.scope] = f"{conv.scope}_conv"
         layers[f"{conv.scope}/BatchNorm"] = f"{conv.scope}_bn"
     for unit in arch.units:
