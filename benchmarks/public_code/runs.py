@@ -46,11 +46,17 @@ def _tests(name: str, source: str, folder: str, files: str, paths: tuple = (".",
 
 _MODELS = "tensorflow/models"
 _SLIM_2018 = "models2018/research/slim"
+_SLIM_2020 = "models2020/research/slim"
 _RESEARCH = (".", "slim")
 _SLIM_TESTS = """
     alexnet cyclegan dcgan overfeat pix2pix vgg resnet_v1 resnet_v2 mobilenet_v1 inception_v1
     inception_v2 inception_v3 inception_v4 inception_resnet_v2 nets_factory
 """
+_SLIM_2020_TESTS = (
+    *(("", net) for net in (*_SLIM_TESTS.split(), "i3d", "s3dg")),
+    ("mobilenet/", "mobilenet_v2"), ("mobilenet/", "mobilenet_v3"), ("nasnet/", "nasnet_utils"),
+    ("nasnet/", "nasnet"), ("nasnet/", "pnasnet"),
+)  # fmt: skip
 _TRAIN = (
     "train_image_classifier.py", "--dataset_name=mnist", "--dataset_dir={tf1}",
     "--model_name=lenet", "--batch_size=8", "--max_number_of_steps=10", "--clone_on_cpu=True",
@@ -101,10 +107,16 @@ CODE = (
            "deployment/model_deploy_test.py"),
     _tests("slim_mobilenet_v2", f"{_MODELS} (2018) `research/slim`", _SLIM_2018,
            "nets/mobilenet/mobilenet_v2_test.py"),
+    _tests("slim_nasnet", f"{_MODELS} (2018) `research/slim`", _SLIM_2018,
+           "nets/nasnet/nasnet_utils_test.py nets/nasnet/nasnet_test.py "
+           "nets/nasnet/pnasnet_test.py"),
+    *(_tests(f"slim_2020_{net}", f"{_MODELS} (2020) `research/slim`", _SLIM_2020,
+             f"nets/{folder}{net}_test.py") for folder, net in _SLIM_2020_TESTS),
     _tests("deeplab_2018", f"{_MODELS} (2018) `research/deeplab`", "models2018/research",
            "deeplab/common_test.py deeplab/core/preprocess_utils_test.py "
-           "deeplab/core/resnet_v1_beta_test.py deeplab/core/xception_test.py "
-           "deeplab/model_test.py", _RESEARCH),
+           "deeplab/core/resnet_v1_beta_test.py", _RESEARCH),
+    _tests("deeplab_2018_models", f"{_MODELS} (2018) `research/deeplab`", "models2018/research",
+           "deeplab/core/xception_test.py deeplab/model_test.py", _RESEARCH),
     _tests("deeplab_2020", f"{_MODELS} (2020) `research/deeplab`", "models2020/research",
            "deeplab/common_test.py deeplab/core/conv2d_ws_test.py deeplab/core/utils_test.py "
            "deeplab/core/dense_prediction_cell_test.py", _RESEARCH),
