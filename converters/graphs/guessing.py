@@ -38,6 +38,9 @@ _LEFT_OVER = frozenset(
     ("Mean", "SquaredDifference", "BiasAdd", "Conv2D", "FusedBatchNorm", "FusedBatchNormV2",
      "FusedBatchNormV3")
 )  # fmt: skip
+# What Python makes without being asked for a name: the copies of tf.nn.swish, parts that a loss
+# compares.
+_UNNAMED = re.compile(r"(.*/)?(Identity|strided_slice)(_\d+)?")
 _PROBABILITIES = frozenset(("Softmax", "Sigmoid", "LogSoftmax"))
 _RESHAPING = frozenset(("Reshape", "Identity", "Cast", "StopGradient", "Slice"))
 _MAX_CHAIN = 16
@@ -75,7 +78,12 @@ def guess_outputs(graph: Graph, inputs: tuple[Ref, ...] = ()) -> Guess:
     search = _Search(graph, inputs)
     found = search.ends()
     variables = {name: search.variables[name] for name in found}
-    used = [name for name in found if not _is_left_over(graph.nodes[name], variables)]
+    used = [
+        name
+        for name in found
+        if not _is_left_over(graph.nodes[name], variables) and not search.is_passed_by(name)
+    ]
+    used = used or found
     chosen: dict[tuple, str] = {}
     for name in used:  # of those that do the same with the same variables (towers), the first
         key = (graph.nodes[name].op, variables[name] or name)
@@ -134,6 +142,19 @@ class _Search:
         ends = [name for name in self._graph.nodes if self._is_end(name, inside, statistics)]
         ends = dict.fromkeys(self._before_loss(name, inside) for name in ends)
         return list(ends) or self._last_layers(inside)
+
+    def is_passed_by(self, name: str) -> bool:
+        """Whether an end is an unnamed copy, or part, of a value that others go on with."""
+        source: str | None = name
+        for _ in range(_MAX_CHAIN):
+            if source not in self._graph.nodes or not _UNNAMED.fullmatch(source):
+                break
+            source = next(iter(self._graph.nodes[source].inputs), None)
+        if source in (None, name):
+            return False
+        others = (each.name for each in self._graph.readers.get(source, ()))
+        used = self._weighted - self._training
+        return any(other in used and not _UNNAMED.fullmatch(other) for other in others)
 
     @cached_property
     def _order(self) -> list[Node]:

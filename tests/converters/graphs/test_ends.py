@@ -83,6 +83,25 @@ def test_several_heads_are_several_outputs(build):
     assert set(network.outputs) == {"locations/Relu", "probability"}
 
 
+def test_copies_and_parts_without_a_name_are_no_outputs(build):
+    """As tf.nn.swish leaves one beside each activation; what has a name was made to be found."""
+
+    def make(tf):
+        x = conv(tf, image(tf), "zero")
+        tf.identity(x)
+        tf.identity(x, name="features")
+        logits, _ = classifier(tf, x)
+        tf.identity(logits[:, 0])
+
+    assert set(read_network(build(make).graph).outputs) == {"features", "probabilities"}
+
+
+def test_a_part_without_a_name_is_an_output_where_it_is_the_last(build):
+    assert read_network(build(lambda tf: conv(tf, image(tf), "one")[:, 0]).graph).outputs == (
+        "strided_slice",
+    )
+
+
 def test_towers_are_one_network(build):
     def make(tf):
         x = tf.placeholder(tf.float32, [4, 9, 11, 3], "images")
