@@ -17,7 +17,7 @@ from converters.formats.unwrapping import keras_names, unwrapped
 from converters.models.naming import table
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
-from converters.recognise.rules import apply_rules
+from converters.recognise.rules import Rules, apply_rules
 from converters.recognise.rules_file import read_scheme
 from slim_resnet import arch as arch_lib
 from slim_resnet.arch import assumptions, with_facts
@@ -83,9 +83,9 @@ def load_weights(
     if source not in LIBRARIES:
         raise ValueError(f"unknown source {source!r}: use {', '.join(LIBRARIES)}")
     file = _opened(path, source)
-    given = None if rules is None else read_scheme(rules).rules
+    given = None if rules is None else read_scheme(rules)
     if given is not None:
-        file = _by_rules(file, given)
+        file = _by_rules(file, given.rules)
     source, notes = _library(source, file)
     library = LIBRARIES[source]
     file = unwrapped(file, library.column, prefix, ignore)
@@ -116,7 +116,7 @@ def _opened(path: str, source: str) -> WeightsFile:
         raise CheckpointError(f"{path}: cannot be read as weights: {reason}") from error
 
 
-def _by_rules(file: WeightsFile, rules) -> WeightsFile:
+def _by_rules(file: WeightsFile, rules: Rules) -> WeightsFile:
     """The file under the source's names, in whose layouts it is already."""
     laid_out = [rule.number for rule in rules.rules if rule.layout]
     if laid_out or rules.scope:

@@ -97,6 +97,9 @@ def slim_logits(arch, values, images):
     [
         pytest.param("torchvision", "resnext_v1_50", "resnext50_32x4d", marks=pytest.mark.slow),
         ("torchvision", "resnet_v1_50", "resnet50"),
+        pytest.param(
+            "torchvision", "wide_resnet_v1_50_2", "wide_resnet50_2", marks=pytest.mark.slow
+        ),
         ("timm", "resnext_v1_50", "resnext50_32x4d"),
         pytest.param(
             "torchvision", "resnext_v1_101_32x8d", "resnext101_32x8d", marks=pytest.mark.slow
