@@ -26,6 +26,11 @@ class Fact:
 _TORCHVISION_PREPROCESSING = (
     "RGB, 0 to 1, minus the means 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225"
 )
+# By `preprocess_input` of its modules resnet (mode "caffe") and resnet_v2 (mode "tf").
+_KERAS_PREPROCESSING = {
+    "resnet_v1": "BGR, 0 to 255, minus the means 103.939, 116.779, 123.68",
+    "resnet_v2": "RGB, scaled to -1 to 1",
+}
 _UNKNOWN = "unknown"
 # `resnet_arg_scope`'s, in tf_slim.nets.resnet_utils.
 
@@ -95,6 +100,9 @@ def _preprocessing(ckpt: Recognised) -> Fact:
     arch, library = ckpt.arch, ckpt.library
     if library == "torchvision":
         return Fact(_TORCHVISION_PREPROCESSING, "assumed: torchvision's own weights take it")
+    if library == "keras_applications" and arch.family in _KERAS_PREPROCESSING:
+        told = f"assumed: keras.applications' own {arch.family} weights take it"
+        return Fact(_KERAS_PREPROCESSING[arch.family], told)
     published = arch.traits.preprocessing if library == "slim" else None
     if published is None:
         return Fact(_UNKNOWN, "neither in the checkpoint nor published by slim for this network")

@@ -13,6 +13,7 @@ import torch
 from keras.src.applications import resnet
 
 from converters import CheckpointError, convert, formats, load_checkpoint, to_torch
+from converters.formats.file_metadata import metadata
 from converters.formats.libraries import LIBRARIES, to_state
 from converters.formats.library_files import load_weights
 from slim_resnet.arch.facts import TOLD
@@ -91,6 +92,8 @@ def test_a_file_of_each_kind(suffix, version, model, expected, tmp_path):
     ckpt = load_weights(tmp_path / f"net{suffix}", "keras")
     assert ckpt.notes[0] == "its layers have the names of keras.applications' ResNets"
     assert "logits, the values before the softmax" in ckpt.notes[-1]
+    channels = {1: "BGR, 0 to 255, minus", 2: "RGB, scaled to -1 to 1"}[version]
+    assert metadata(ckpt)["preprocessing"].startswith(channels)
     assert bool(ckpt.assumed) == (suffix == ".weights.h5")  # the others tell what they compute
     net = to_torch(ckpt)
     images = torch.from_numpy(IMAGES).permute(0, 3, 1, 2)
