@@ -16,7 +16,7 @@ from rich.table import Table
 
 import converters
 from converters.files import WeightsFile, open_weights
-from converters.files.metadata_keys import ARCH_KEY, MODULES_KEY, NETWORK_KEY
+from converters.files.metadata_keys import ARCH_KEY, KERAS_CONFIG_KEY, MODULES_KEY, NETWORK_KEY
 from converters.graphs.network import Network
 from converters.recognise import assumptions, schemes
 from converters.recognise.layer_table import layer_rows, shape_text
@@ -81,7 +81,8 @@ def main() -> int:
 def of_itself(file: WeightsFile) -> dict[str, str]:
     """A file's metadata; the network in it in a few words, as its JSON is for programs."""
     found = dict(sorted(file.metadata.items()))
-    found.pop(MODULES_KEY, None)
+    for key in (MODULES_KEY, KERAS_CONFIG_KEY):
+        found.pop(key, None)
     if ARCH_KEY in found:
         arch = Arch.from_json(found.pop(ARCH_KEY))
         found["network"] = f"{arch.name}: {arch.describe()}"

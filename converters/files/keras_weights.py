@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
 from converters.files.hdf5 import dataset_entry, datasets, open_file
-from converters.files.metadata_keys import KERAS_METADATA
+from converters.files.metadata_keys import KERAS_CONFIG_KEY, KERAS_METADATA
 from converters.files.weights_file import Entry, WeightsFile, add_entry, blame_library, checked
 
 _MODEL = "model.weights.h5"
@@ -33,7 +33,7 @@ _DATASET = re.compile(r"(?:.*/)?layers/(?P<group>(?P<kind>[^/]+?)(?:_\d+)?)/vars
 def open_keras(path: str) -> WeightsFile:
     """The weights in a `.keras` file, named LAYER/WEIGHT.
 
-    Its metadata are the model's configuration, as "model_config", and ours where we wrote it.
+    Its metadata are the model's configuration (`KERAS_CONFIG_KEY`), and ours where we wrote it.
 
     Raises:
         CheckpointError: it is damaged, or unpacks to far more than its size.
@@ -45,7 +45,7 @@ def open_keras(path: str) -> WeightsFile:
         content = read_member(archive, _MODEL)
         config = read_member(archive, _CONFIG)
         entries = checked(path, (path,), _entries(content, _names(config)))
-        told = {"model_config": config.decode(), **_metadata(archive)}
+        told = {KERAS_CONFIG_KEY: config.decode(), **_metadata(archive)}
         return WeightsFile(path, "keras", (path,), entries, metadata=told)
 
 

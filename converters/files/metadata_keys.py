@@ -9,3 +9,4 @@ NETWORK_KEY = "slim_resnet.network"
 MODULES_KEY = "slim_resnet.network.modules"
 # The member of a `.keras` file with our metadata, JSON.
 KERAS_METADATA = "slim_resnet.json"
+KERAS_CONFIG_KEY = "model_config"  # of a Keras model, as its .keras has it

@@ -32,6 +32,8 @@ _DTYPES = {
     "BF16": "f4",  # read by `_bfloat16_entries`
 }
 _BFLOAT16 = dtype_of(14)
+# Where a checkpoint of a training keeps the module's state.
+_STATES = ("state_dict", "model_state_dict", "model_state", "model", "net")
 _MOST_DEPTH = 4  # dictionaries around a module's state
 
 _Read = Callable[[Storage], Buffer]  # the bytes of a storage
@@ -179,7 +181,16 @@ def _states(loaded: object) -> dict[tuple[str, ...], Mapping]:
         if len(keys) < _MOST_DEPTH:
             inner = ((key, value) for key, value in state.items() if isinstance(value, Mapping))
             todo += [((*keys, key), value) for key, value in inner if isinstance(key, str)]
-    return found or {(): loaded}
+    return found or _plain_state(loaded)
+
+
+def _plain_state(loaded: Mapping) -> dict[tuple[str, ...], Mapping]:
+    """Of names without a module, "weight", the state of a layer alone, only the key tells."""
+    if not any(isinstance(value, TorchTensor) for value in loaded.values()):
+        for key in _STATES:
+            if isinstance(loaded.get(key), Mapping):
+                return {(key,): loaded[key]}
+    return {(): loaded}
 
 
 def _is_state(state: Mapping) -> bool:

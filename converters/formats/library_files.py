@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.files import CheckpointError, WeightsFile, open_weights
-from converters.files.metadata_keys import ARCH_KEY
+from converters.files.metadata_keys import ARCH_KEY, KERAS_CONFIG_KEY
 from converters.formats import keras_config
 from converters.formats.libraries import LIBRARIES, Library, from_state, named
 from converters.formats.library_names import NAMES, read_arch
@@ -29,7 +29,6 @@ Arrays = dict[str, np.ndarray]
 _APPLICATIONS = "keras_applications"
 # The library's framework -> the formats of its files, as `open_weights` calls them.
 _FORMATS = {"torch": ("safetensors", "torch"), "keras": ("keras", "hdf5")}
-_CONFIG = "model_config"  # of a Keras model, in a file's metadata
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ def _with_classes(arch: Arch, state: Arrays, library: Library) -> Arch:
 
 def _check_applications(ckpt: Recognised, file: WeightsFile) -> None:
     """What a Keras model computes, where its file tells that; else it is assumed, and said."""
-    config = file.metadata.get(_CONFIG)
+    config = file.metadata.get(KERAS_CONFIG_KEY)
     if config is None:
         ckpt.assumed = tuple(words for _, words in assumptions(ckpt.arch))
         ckpt.notes.append(

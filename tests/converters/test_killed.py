@@ -27,6 +27,7 @@ import pytest
 
 from converters import formats
 from converters.files import WeightsFile
+from converters.formats import libraries
 from converters.proof.comparison import Comparison
 from converters.proof.report import Report, write_reports
 from converters.recognise.recognised import Recognised
@@ -53,7 +54,9 @@ IMPORTS = {
 }
 NAMES = {("slim", ""): "model.ckpt-1", ("saved_model", ""): "saved"}
 # Those that compile a graph for every file they write, or load TensorFlow.
-SLOW = (".pt2", ".onnx", "keras", "frozen", "saved_model", "torchvision", "timm")
+SLOW = (
+    ".pt2", ".onnx", "keras", "frozen", "saved_model", "torchvision", "timm", "keras_applications",
+)  # fmt: skip
 
 
 # Source is written of a graph, which the seeded checkpoint here has not.
@@ -187,6 +190,10 @@ def writer(target: str, path: pathlib.Path, label: str) -> Callable[[], None]:
         return functools.partial(write_reports, path, [report])
     name = "resnet_v1_18" if target in ("torchvision", "timm") else "resnet_cifar_20"
     arch = arch_lib.get(name, convention="torchvision")
+    if target == "keras_applications":
+        arch = arch_lib.get("resnet_v1_50").replace(
+            **libraries.LIBRARIES[target].facts["resnet_v1"]
+        )
     values = {v.name: seeded_value(f"{label}/{v.name}", v.shape) for v in arch.variables}
     ckpt = Recognised(WeightsFile.of_arrays("seeded", values), arch, scope="")
     return functools.partial(formats.writer(target, path), ckpt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 
 import h5py
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from converters.files import CheckpointError, graph_for, open_weights
+from converters.files.metadata_keys import KERAS_CONFIG_KEY
 from converters.models.naming import table
 
 # File -> whose names it has, and its format.
@@ -80,6 +82,7 @@ def test_metadata(exports, tmp_path):
     files = ("net.pt", "net.safetensors", "net.keras")
     torch_pt, safetensors, keras = (open_weights(exports / name).metadata for name in files)
     assert torch_pt[key] == safetensors[key] == keras[key]
+    assert json.loads(keras.pop(KERAS_CONFIG_KEY))["class_name"] == "Functional"
     assert keras == torch_pt
     state = {"w": torch.ones(1)}
     for metadata, texts in (({"a": "b", "c": 3}, {"a": "b"}), (None, {}), ([4], {})):
