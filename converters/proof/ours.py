@@ -137,7 +137,7 @@ def train_network(
         batches: one: name of an input -> array.
 
     Raises:
-        CheckpointError: as `run_network`.
+        CheckpointError: as `run_network`, or torch cannot train it.
     """
     torch = require("torch")
     from converters.models.network_torch.naming import name_parameters, original_arrays
@@ -152,7 +152,10 @@ def train_network(
     calls = name_parameters(read).calls
     for path in {calls[name] for name in frozen if name in calls}:
         net.get_submodule(path).eval()
-    (values,) = torch_end_points(net, batches, read.outputs)
+    try:
+        (values,) = torch_end_points(net, batches, read.outputs)
+    except ValueError as error:  # torch trains no batch norm of epsilon 0
+        raise CheckpointError(f"{path}: {error}") from error
     state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     arrays = original_arrays(read, state)
     return [values | {statistic(name): arrays[name] for name in moving_statistics(read)}]

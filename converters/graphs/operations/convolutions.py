@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from converters.files.errors import Malformed
@@ -137,14 +139,16 @@ def _matmul(op: Operation) -> Value:
 def _pool(op: Operation) -> Value:
     kind = "avg_pool" if op.type == "AvgPool" else "max_pool"
     value = _image(op)
-    for name in ("ksize", "strides"):
-        sizes = op.node.integers(name)
-        if len(sizes) == 4 and any(
-            sizes[i] != 1 for i in range(4) if i not in op.node.spatial_axes
-        ):
-            raise Malformed(f"its operation {op.name!r} pools over channels, which no layer does")
+    _check_spatial(op, op.node.integers("ksize"), op.node.integers("strides"))
     window = _window(op, op.node.spatial("ksize"))
     return op.layer(kind, [value], window, layout=value.layout)
+
+
+def _check_spatial(op: Operation, *windows: Sequence[int]) -> None:
+    """Raises Malformed for windows, one entry an axis, that go over the batch or the channels."""
+    others = set(range(4)).difference(op.node.spatial_axes)
+    if any(len(window) == 4 and any(window[i] != 1 for i in others) for window in windows):
+        raise Malformed(f"its operation {op.name!r} pools over channels, which no layer does")
 
 
 def _pool_v2(op: Operation) -> Value:
@@ -152,8 +156,9 @@ def _pool_v2(op: Operation) -> Value:
     value = _image(op)
     height, width = op.node.spatial_axes
     kernel, strides = (op.integers(index, "window") for index in (1, 2))
-    if len(kernel) != 4 or len(strides) != 4:
-        raise Malformed(f"the window of its operation {op.name!r} is not of rank 4")
+    if len(kernel) != 4 or len(strides) != 4 or min(*kernel, *strides) < 1:
+        raise Malformed(f"the window of its operation {op.name!r} is no rank-4 one")
+    _check_spatial(op, kernel, strides)
     options = {
         "kernel": (kernel[height], kernel[width]),
         "strides": (strides[height], strides[width]),
@@ -180,8 +185,11 @@ def _patches(op: Operation) -> Value:
 def _lrn(op: Operation) -> Value:
     (value,) = op.inputs
     number = op.node.number
+    radius = op.node.integer("depth_radius", 5)
+    if radius < 0:
+        raise Malformed(f"its operation {op.name!r} has the absurd depth_radius {radius}")
     options = {
-        "depth_radius": op.node.integer("depth_radius", 5),
+        "depth_radius": radius,
         "bias": number("bias", 1.0),
         "alpha": number("alpha", 1.0),
         "beta": number("beta", 0.5),

@@ -44,6 +44,14 @@ def unique(tf, x):
     return tf.unique(tf.reshape(x, [-1]))[0]
 
 
+def pool_of_channels(tf, x):
+    return tf.raw_ops.MaxPoolV2(input=x, ksize=[1, 1, 1, 3], strides=[1, 1, 1, 3], padding="VALID")
+
+
+def negative_radius(tf, x):
+    return tf.raw_ops.LRN(input=x, depth_radius=-5)
+
+
 REFUSED = {
     loop: "belongs to a loop",
     suppression: "NonMaxSuppressionV3, which no layer here does",
@@ -51,6 +59,8 @@ REFUSED = {
     dynamic_kernel: "kernel of its operation .* is computed from the image",
     volume: "Conv3D, which no layer here does",
     unique: "Unique, which no layer here does",
+    pool_of_channels: "pools over channels",
+    negative_radius: "absurd depth_radius -5",
 }
 
 
