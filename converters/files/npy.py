@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 
 
 def open_npy(path: str) -> WeightsFile:
-    """The arrays of a pickled dictionary; those of inner dictionaries are named OUTER/INNER.
+    """The arrays of a pickled dictionary; those of inner dictionaries, and of lists, are named
+    OUTER/INNER and OUTER/0.
 
     Raises:
         CheckpointError: it is damaged, holds one array without names, or anything else than
@@ -47,21 +49,42 @@ def open_npy(path: str) -> WeightsFile:
         return WeightsFile(path, "npy", (path,), checked(path, (path,), entries))
 
 
-def _pickled(file: io.BytesIO) -> object:
-    """What the one item of an array of objects holds."""
+@dataclass(frozen=True)
+class Header:
+    """What an `.npy` file says before its values, which begin at `start`."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    start: int
+
+
+def read_header(file: io.BytesIO) -> Header:
+    """The header that `file` begins with.
+
+    Raises:
+        Malformed: it is of a version that no array of numbers needs, or has an impossible shape.
+    """
     read = _HEADERS.get(npy.read_magic(file))
     if read is None:
-        raise Malformed("it is of a version of .npy that is not known here")
-    shape, _, dtype = read(file)
-    if not dtype.hasobject:
+        raise Malformed("it is of a version of .npy that no array of numbers needs")
+    shape, fortran, dtype = read(file)
+    if min(shape, default=0) < 0:
+        raise Malformed(f"it has the impossible shape {list(shape)}")
+    return Header(shape, fortran, dtype, file.tell())
+
+
+def _pickled(file: io.BytesIO) -> object:
+    """What the one item of an array of objects holds."""
+    header = read_header(file)
+    if not header.dtype.hasobject:
         raise Malformed(
             "it is one array (.npy), without the names of variables", "save them as .npz"
         )
-    if shape not in ((), (1,)):
-        raise Malformed(f"it is an array {list(shape)} of objects, not one dictionary")
-    start = file.tell()
+    if header.shape not in ((), (1,)):
+        raise Malformed(f"it is an array {list(header.shape)} of objects, not one dictionary")
     check_instructions(file)
-    file.seek(start)
+    file.seek(header.start)
     found = _Unpickler(file, encoding="latin1").load()  # as Python 2 wrote texts, and bytes
     array = found if isinstance(found, _Array) else None
     return array.values[0] if array and isinstance(array.values, list) else found
@@ -150,14 +173,24 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _arrays(found: object, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays in dictionaries, by their path; numbers and texts are left out."""
-    if not isinstance(found, dict) or depth > _MAX_DEPTH:
+    """The arrays in dictionaries and lists, by their path; numbers and texts are left out."""
+    if depth > _MAX_DEPTH or not isinstance(found, (dict, list, tuple)):
         raise Malformed("it is no dictionary of arrays", "save the arrays with numpy.savez")
-    for key, value in found.items():
-        name = key.decode("latin1") if isinstance(key, bytes) else key
-        if not isinstance(name, str):
-            raise Malformed(f"a key in it is {type(key).__name__}, not a text")
-        if isinstance(value, dict):
-            yield from _arrays(value, f"{prefix}{name}/", depth + 1)
-        elif isinstance(value, _Array) and isinstance(value.values, np.ndarray):
-            yield prefix + name, value.values
+    items = found.items() if isinstance(found, dict) else enumerate(found)
+    for key, value in items:
+        name = prefix + _name(key)
+        if isinstance(value, (dict, list)) or type(value) is tuple:
+            yield from _arrays(value, f"{name}/", depth + 1)
+        elif isinstance(value, _Array):
+            if not isinstance(value.values, np.ndarray):
+                raise Malformed(f"its {name} is an array of objects", "save arrays of numbers")
+            yield name, value.values
+
+
+def _name(key: object) -> str:
+    """A key of a dictionary, or the place in a list, as a part of a variable's name."""
+    if isinstance(key, bytes):
+        return key.decode("latin1")
+    if isinstance(key, (str, int)):
+        return str(key)
+    raise Malformed(f"a key in it is {type(key).__name__}, not a text")

@@ -9,13 +9,12 @@ import functools
 import io
 import math
 import zipfile
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib import format as npy
 
 from converters.files.archive import open_archive, read_member
 from converters.files.errors import Malformed
+from converters.files.npy import Header, read_header
 from converters.files.weights_file import (
     Entry,
     WeightsFile,
@@ -28,7 +27,6 @@ from converters.files.weights_file import (
 
 _SUFFIX = ".npy"
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def open_npz(path: str) -> WeightsFile:
@@ -47,16 +45,6 @@ def open_npz(path: str) -> WeightsFile:
         return WeightsFile(path, "npz", (path,), checked(path, (path,), entries))
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What an `.npy` file says before its values, which begin at `start`."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype
-    start: int
-
-
 def _entry(archive: zipfile.ZipFile, member: str) -> Entry:
     with archive.open(member) as file:
         header = _header(io.BytesIO(file.read(_MAX_HEADER)))
@@ -68,19 +56,14 @@ def _entry(archive: zipfile.ZipFile, member: str) -> Entry:
     return Entry(header.shape, numeric(header.dtype), read)
 
 
-def _header(file: io.BytesIO) -> _Header:
-    read = _HEADERS.get(npy.read_magic(file))
-    if read is None:
-        raise Malformed("it is of a version of .npy that no array of numbers needs")
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject:
+def _header(file: io.BytesIO) -> Header:
+    header = read_header(file)
+    if header.dtype.hasobject:
         raise Malformed("it is a pickled object, which could run code", "save it as an array")
-    if min(shape, default=0) < 0:
-        raise Malformed(f"it has the impossible shape {list(shape)}")
-    return _Header(shape, fortran, dtype, file.tell())
+    return header
 
 
-def _read(archive: zipfile.ZipFile, member: str, header: _Header) -> np.ndarray:
+def _read(archive: zipfile.ZipFile, member: str, header: Header) -> np.ndarray:
     values = np.frombuffer(read_member(archive, member), header.dtype, offset=header.start)
     array = values.reshape(header.shape, order="F" if header.fortran else "C")
     return array.astype(numeric(header.dtype), copy=False)

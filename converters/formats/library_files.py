@@ -89,7 +89,7 @@ def load_weights(
     library = LIBRARIES[source]
     file = unwrapped(file, library.column, prefix, ignore)
     state, halves = _arrays(file)
-    told = _Told(arch, convention, {**(given.network if given else {}), **(facts or {})})
+    told = _Told(arch, convention, {**(given.rules.network if given else {}), **(facts or {})})
     found = _network(file, state, source, told)
     made = from_state(found, state, source, scope, path=path)
     made.notes[:0] = [*file.notes, *notes, *halves]

@@ -115,7 +115,7 @@ def _batch_norm_decay(ckpt: Recognised) -> Fact:
     decays = ckpt.facts.moving_average_decays(ckpt.scope) if ckpt.facts else ()
     if decays:
         return Fact(_joined(decays), "the graph")
-    told = ckpt.scheme and "batch_norm_decay" in ckpt.scheme.network
+    told = ckpt.scheme and "batch_norm_decay" in ckpt.scheme.facts(ckpt.arch)
     source = ckpt.scheme.rules.path if told else "assumed: the network's default"
     return Fact(str(ckpt.arch.batch_norm_decay), source)
 

@@ -141,7 +141,7 @@ def _find_scopes(shapes: Shapes, source: str) -> list[str]:
         raise CheckpointError(
             f"{source}: no slim ResNet in it: no variable is named "
             f".../block1/unit_1/bottleneck_v1/... or likewise; it holds {some}, ...: write "
-            "--rules for names of your own"
+            "--rules for names of your own, or say whose they are (--scheme)"
         )
     if len(found) > _MOST_SCOPES:
         raise AmbiguousError(

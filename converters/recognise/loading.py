@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from converters.recognise.rules_file import read_scheme
 from converters.recognise.scheme import Scheme
 from converters.recognise.unmoved import NEVER_MOVED, never_moved, were_never_moved
 from converters.recognise.unread_variables import unread
-from slim_resnet.arch import Arch, assumptions
+from slim_resnet.arch import Arch, assumptions, with_facts
 from slim_resnet.arch.facts import TOLD
 from slim_resnet.arch.parts import CUSTOM, nominal_epsilon
 
@@ -107,11 +108,10 @@ def load_checkpoint(
     asked = bool(told) or isinstance(arch, Arch) or ignore is not None
     expected = _recorded(file) if arch is None else arch
     graph, damage = _graph(source, asked)
-    by_scheme = {} if given is None else given.network
-    found, reason = _detected(file, expected, scope, {**by_scheme, **told})
+    found, reason = _detected(file, expected, scope, given, told)
     if graph is None or (found and asked and not outputs and not inputs):
         if given is not None:
-            given.check_bare(source, told)
+            given.check_bare(source, found and found.arch, told)
         if found is None:
             raise unfit or reason
         return _remarked(_by_names(file, found, weights, pattern, graph, damage, given))
@@ -190,21 +190,28 @@ def _recorded(file: WeightsFile) -> Arch | None:
 
 
 def _detected(
-    file: WeightsFile, arch: str | Arch | None, scope: str | None, told: Mapping[str, object]
+    file: WeightsFile,
+    arch: str | Arch | None,
+    scope: str | None,
+    scheme: Scheme | None,
+    told: Mapping[str, object],
 ) -> tuple[Detected | None, CheckpointError | None]:
     """The residual network by the names of the variables, or why there is none.
+
+    What the user says of it goes before what the scheme says.
 
     Raises:
         AmbiguousError: there are several.
     """
     shapes = {name: file.shape(name) for name in file}
     try:
-        found = detect(shapes, file.path, arch=arch, scope=scope, facts=told)
+        found = detect(shapes, file.path, arch=arch, scope=scope)
     except AmbiguousError:
         raise
     except CheckpointError as error:
         return None, CheckpointError("; ".join([str(error), *file.notes]))
-    return found, None
+    facts = {**(scheme.facts(found.arch) if scheme else {}), **told}
+    return dataclasses.replace(found, arch=with_facts(found.arch, facts)), None
 
 
 def _by_names(
@@ -247,7 +254,7 @@ def _other_facts(scheme: Scheme | None, found: Recognised, told: Arch) -> list[s
     """What a scheme says of the network and its graph does not, as notes."""
     if scheme is None or found.arch is None:
         return []
-    facts = [name for name in scheme.network if hasattr(told, name)]
+    facts = [name for name in scheme.facts(told) if hasattr(told, name)]
     pairs = {name: (getattr(found.arch, name), getattr(told, name)) for name in facts}
     return [
         f"{found.graph.path}: the graph has {name} {theirs}, which is taken, where "

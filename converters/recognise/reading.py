@@ -23,7 +23,7 @@ _UNIT = re.compile(
 _SCRIPTS = tuple(family.script for family in FAMILIES.values() if family.script)
 _LOGITS = ("logits/weights", *(script.logits for script in _SCRIPTS))
 _NORM = ("moving_variance", "moving_mean", "beta", "gamma")
-_SMALL_KERNEL = 3  # of a root for small images, which has no stride and no max pool
+SMALL_KERNEL = 3  # of a root for small images, which has no stride and no max pool
 
 
 def _mark(script: ScriptNames) -> re.Pattern:
@@ -103,9 +103,9 @@ def _prototype(kind: str, kernel: int) -> Arch:
     """The registry's entry with such units and a root like that, made to fit if there is none."""
     entries = [family.prototypes.get(kind) for family in FAMILIES.values()]
     known = [arch_lib.get(name) for name in entries if name]
-    is_small = kernel <= _SMALL_KERNEL
+    is_small = kernel <= SMALL_KERNEL
     for arch in known:
-        if (arch.root_kernel <= _SMALL_KERNEL) == is_small:
+        if (arch.root_kernel <= SMALL_KERNEL) == is_small:
             return arch
     return known[0].replace(stem="cifar" if is_small else "imagenet")
 

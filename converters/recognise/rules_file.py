@@ -15,7 +15,7 @@ from slim_resnet.arch.facts import TOLD
 
 _KEYS = {"match", "name", "layout", "drop"}
 _TEXTS = ("scope", "about", "example", "preprocessing")
-_TABLES = ("words", "network", "choices", "creation_order", "refused", "variants")
+_TABLES = ("words", "network", "small_root", "choices", "creation_order", "refused", "variants")
 
 
 def read_scheme(path: str | os.PathLike, name: str = "") -> Scheme:
@@ -49,6 +49,7 @@ def read_scheme(path: str | os.PathLike, name: str = "") -> Scheme:
         texts["example"],
         tuple(_pattern(path, "signature", each) for each in content.get("signature", ())),
         {what: _pattern(path, "refused", each) for what, each in tables["refused"].items()},
+        _facts(path, "small_root", tables["small_root"]) if "small_root" in content else None,
         {called: _variant(path, called, each) for called, each in tables["variants"].items()},
         preprocessing=texts["preprocessing"],
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from converters.files import CheckpointError, WeightsFile
+from converters.recognise.reading import SMALL_KERNEL
 from converters.recognise.rules import Rules
+from slim_resnet.arch.architecture import Arch
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Scheme:
         example: a name of a variable.
         signature: expressions that each fit a variable of its files; () recognises nothing.
         refused: what its networks may have that no architecture does -> the variables of that.
+        small_root: facts of its networks for small images, whose root is 3x3; None: it has none.
         variants: by their names.
         variant: the one that was chosen.
         preprocessing: what its networks take.
@@ -45,6 +48,7 @@ class Scheme:
     example: str = ""
     signature: Sequence[re.Pattern[str]] = ()
     refused: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    small_root: Mapping[str, object] | None = None
     variants: Mapping[str, Variant] = field(default_factory=dict)
     variant: str | None = None
     preprocessing: str = ""
@@ -55,11 +59,11 @@ class Scheme:
         called = self.name or self.rules.path
         return f"{called}:{self.variant}" if self.variant else called
 
-    @property
-    def network(self) -> dict[str, object]:
-        """What the variables do not tell, as far as it is decided."""
+    def facts(self, arch: Arch) -> dict[str, object]:
+        """What the variables of a network do not tell of it, as far as it is decided."""
         chosen = self.variants[self.variant].network if self.variant else {}
-        return {**self.rules.network, **chosen}
+        small = (self.small_root or {}) if _has_small_root(arch) else {}
+        return {**self.rules.network, **chosen, **small}
 
     def fits(self, file: WeightsFile) -> bool:
         """Whether a file has the names of its networks."""
@@ -67,11 +71,12 @@ class Scheme:
             any(map(pattern.fullmatch, file)) for pattern in self.signature
         )
 
-    def check_bare(self, file: WeightsFile, told: Mapping[str, object]) -> None:
+    def check_bare(self, file: WeightsFile, arch: Arch | None, told: Mapping[str, object]) -> None:
         """Checks that it tells the whole network without a graph.
 
         Args:
             file: the weights.
+            arch: the network, where one was found.
             told: the facts that the user says.
 
         Raises:
@@ -86,6 +91,12 @@ class Scheme:
                     "architecture here has: give its graph (.meta, beside the checkpoint), which "
                     "is converted whole"
                 )
+        if self.name and arch and _has_small_root(arch) and self.small_root is None:
+            raise CheckpointError(
+                f"{file.path}: names as {self.about}: its root is {arch.root_kernel}x"
+                f"{arch.root_kernel}, and what such networks of that code compute is not known "
+                "here: give its graph (.meta, beside the checkpoint), or say it with --rules"
+            )
         open_facts = {fact for each in self.variants.values() for fact in each.network} - set(told)
         if open_facts and not self.variant:
             listed = "; ".join(
@@ -96,3 +107,7 @@ class Scheme:
                 f"{file.path}: names as {self.about}: its weights do not tell "
                 f"{', '.join(sorted(open_facts))}: say which code they are of: {listed}"
             )
+
+
+def _has_small_root(arch: Arch) -> bool:
+    return arch.root_block and arch.root_kernel <= SMALL_KERNEL

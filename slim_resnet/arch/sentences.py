@@ -43,6 +43,8 @@ def _assumptions(arch: Fields) -> Iterator[tuple[str, str]]:
     yield "output_stride", _output_stride(arch)
     if any(unit.shortcut and not unit.projection for unit in units(arch)):
         yield "shortcut", f"shortcut {arch.shortcut}"
+    if arch.deep_stem:  # ResNet-D has such a stem, and averages before its projections
+        yield "shortcut", "no pooling in shortcuts"
     ends = "logits" if logits(arch) else "features"
     pooled = "of the pooled features" if logits(arch) else "pooled"
     yield "global_pool", f"{ends} {pooled if arch.global_pool else 'of every position'}"

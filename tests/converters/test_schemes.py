@@ -22,10 +22,12 @@ from converters.recognise.creation_order import layers
 CASES = {
     "caffe_tensorflow": None,
     "official_18": None,
+    "official_cifar": None,
     "official_v1": None,
     "official_v2": None,
     "ry": None,
     "simclr": None,
+    "simclr_cifar": None,
     "tensornets": None,
     "tensorpack_basic": "tensorpack:imagenet",
     "tensorpack_bottleneck": "tensorpack:imagenet",
@@ -173,6 +175,11 @@ REFUSED = {
         "bn2a_branch2a/gamma": (4,),
         "fc1_voc12_c0/weights": (3, 3, 4, 21),
     },
+    "its net for small images": {
+        "scale1/weights": (3, 3, 3, 16),
+        "scale1/block1/A/weights": (3, 3, 16, 16),
+        "scale2/block1/A/weights": (3, 3, 16, 32),
+    },
     "padded at its end": {
         "resnet50v2/conv1/weights": (7, 7, 3, 4),
         "resnet50v2/conv2/block1/1/conv/weights": (1, 1, 4, 4),
@@ -187,6 +194,28 @@ def test_what_no_architecture_has_is_refused_by_name(what, tmp_path):
     np.savez(tmp_path / "net.npz", **_zeros(REFUSED[what]))
     with pytest.raises(converters.CheckpointError, match=f"belongs to .*{what}.*give its graph"):
         converters.load_checkpoint(tmp_path / "net.npz")
+
+
+def test_a_small_root_that_a_scheme_does_not_know(bare, tmp_path):
+    """What a code base computes behind a 7x7 root says nothing of its nets for small images."""
+    file = converters.open_weights(bare("tensorpack_basic"))
+    arrays = {name: np.array(file[name]) for name in file}
+    arrays["conv0/W"] = np.ascontiguousarray(arrays["conv0/W"][:3, :3])
+    np.savez(tmp_path / "small.npz", **arrays)
+    with pytest.raises(converters.CheckpointError, match="its root is 3x3, and what such networks"):
+        converters.load_checkpoint(tmp_path / "small.npz", scheme="tensorpack:imagenet")
+
+
+def test_names_that_anyones_may_be_are_not_recognised(bare, data, tmp_path):
+    """tf.layers numbers every network so; of the TPU models' it has to be said."""
+    file = converters.open_weights(bare("official_v1"))
+    arrays = {name.removeprefix("resnet_model/"): np.array(file[name]) for name in file}
+    np.savez(tmp_path / "net.npz", **arrays)
+    with pytest.raises(converters.CheckpointError, match=r"or say whose they are \(--scheme\)"):
+        converters.load_checkpoint(tmp_path / "net.npz")
+    ckpt = converters.load_checkpoint(tmp_path / "net.npz", scheme="official_r1")
+    image, logits = references(data, "official_v1")[0]
+    assert distance(by_torch(ckpt, image), logits) < 1e-5
 
 
 def test_an_unknown_scheme_or_variant(bare):

@@ -64,8 +64,9 @@ class _Call:
     [
         ({"a": _Call()}, "more than arrays in dictionaries .posix.system."),
         ({"a": [1]}, "it holds no weights"),
-        ({3: np.zeros(1)}, "a key in it is int"),
-        ([1], "no dictionary of arrays"),
+        ({3.5: np.zeros(1)}, "a key in it is float"),
+        (3, "no dictionary of arrays"),
+        ({"w": np.zeros(1), "x": np.array([1, "b"], object)}, "its x is an array of objects"),
         ({"a": np.array(["x"])}, "a type in it is none of numbers|not numbers"),
     ],
 )
@@ -75,6 +76,16 @@ def test_what_is_no_dictionary_of_arrays_is_refused(content, message, tmp_path, 
     with pytest.raises(converters.CheckpointError, match=message):
         converters.open_weights(path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_lists_are_named_by_their_places(tmp_path):
+    """As in vgg16.npy: a list of weights and biases a layer."""
+    np.save(tmp_path / "vgg.npy", {"conv1_1": [np.ones((3, 3, 3, 2)), np.zeros(2)]})
+    file = converters.open_weights(tmp_path / "vgg.npy")
+    assert {name: file.shape(name) for name in file} == {
+        "conv1_1/0": (3, 3, 3, 2),
+        "conv1_1/1": (2,),
+    }
 
 
 def test_one_array_has_no_names(tmp_path):

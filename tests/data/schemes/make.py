@@ -82,18 +82,30 @@ def official_18(tf, x):
     return _official(x, 18, 1)
 
 
-def _official(x, size, version):
+@case
+def official_cifar(tf, x):
+    return _official(x, 8, 1, (3, 1, None, None, [1, 1, 1], [1, 2, 2]))
+
+
+def _official(x, size, version, geometry=(7, 2, 3, 2, SHALLOW, [1, 2, 2, 2])):
     use("models_r1")
     from official.r1.resnet import resnet_model
 
-    model = resnet_model.Model(
-        size, size >= 50, 7, 4, 7, 2, 3, 2, SHALLOW, [1, 2, 2, 2], version, "channels_last"
-    )
+    model = resnet_model.Model(size, size >= 50, 7, 4, *geometry, version, "channels_last")
     return model(x, False)
 
 
 @case
 def simclr(tf, x):
+    return _simclr(tf, x)
+
+
+@case
+def simclr_cifar(tf, x):
+    return _simclr(tf, x, cifar_stem=True)
+
+
+def _simclr(tf, x, **options):
     use("simclr")
     from absl import flags
 
@@ -114,7 +126,9 @@ def simclr(tf, x):
     for layers in (tf.layers, tf.compat.v1.layers):
         layers.conv2d = narrow
     with tf.variable_scope("base_model"):
-        hidden = resnet.resnet_v1_generator(resnet.bottleneck_block, SHALLOW, 1)(x, False)
+        hidden = resnet.resnet_v1_generator(resnet.bottleneck_block, SHALLOW, 1, **options)(
+            x, False
+        )
     return model_util.supervised_head(hidden, 6, False)
 
 
