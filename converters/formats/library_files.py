@@ -93,10 +93,12 @@ def load_weights(
     found = _network(file, state, source, told)
     made = from_state(found, state, source, scope, path=path)
     made.notes[:0] = [*file.notes, *notes, *halves]
-    if library.models is None and ARCH_KEY not in file.metadata:
-        made.assumed = tuple(words for _, words in assumptions(found))
     if source == _APPLICATIONS:
         _check_applications(made, file)
+    # A class of the same names and shapes may compute otherwise: timm's resnetaa50 pools more.
+    elif ARCH_KEY not in file.metadata and (library.models is None or arch is None):
+        whose = [f"{source}'s own class"] if library.models else []
+        made.assumed = (*whose, *(words for _, words in assumptions(found)))
     return made
 
 

@@ -262,3 +262,12 @@ def test_facts_go_with_our_own_module(net, tmp_path):
     net.maxpool = torch.nn.MaxPool2d(3, 2, 1)
     facts = {"root_stride": "2", "root_pool": "symmetric"}
     assert_computes(load_weights(path, "torch", convention="torchvision", facts=facts), net)
+
+
+def test_whose_class_it_is_is_assumed_where_only_names_tell(tmp_path):
+    """timm's resnetaa50 has the names and shapes of its resnet50, and pools more."""
+    path = tmp_path / "net.pth"
+    torch.save(pytest.importorskip("timm").create_model("resnetaa50").state_dict(), path)
+    ckpt = load_weights(path, "timm")
+    assert ckpt.assumed[0] == "timm's own class"
+    assert not load_weights(path, "timm", arch="resnet_v1_50").assumed
