@@ -7,7 +7,7 @@ sizes of the kernels tell which of them make a unit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.files.errors import Malformed
@@ -59,6 +59,33 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [numbers[number] for number in sorted(numbers)]
 
 
+def scopes(
+    shapes: Mapping[str, Mapping[str, tuple[int, ...]]], kinds: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """The scopes of numbered layers.
+
+    Args:
+        shapes: group -> its texts, which number layers -> the shape of a variable of that layer.
+        kinds: group -> which layers, one of `KINDS`; one of the groups numbers convolutions.
+
+    Returns:
+        Group -> text -> scope below the network's.
+
+    Raises:
+        Malformed: as `in_order` and `layers`.
+    """
+    if not kinds:
+        return {}
+    ordered = {kinds[group]: in_order(texts) for group, texts in shapes.items()}
+    kernels = {kinds[group]: texts for group, texts in shapes.items()}[CONVOLUTION]
+    names = ordered[CONVOLUTION]
+    made = layers([kernels[name] for name in names], len(ordered.get(NORM, ())))
+    found = {CONVOLUTION: made.convolutions, NORM: made.norms}
+    return {
+        group: dict(zip(ordered[kind], found[kind], strict=True)) for group, kind in kinds.items()
+    }
+
+
 def layers(kernels: Sequence[tuple[int, ...]], num_norms: int) -> Made:
     """What the layers of a residual network are in slim's.
 
@@ -76,6 +103,8 @@ def layers(kernels: Sequence[tuple[int, ...]], num_norms: int) -> Made:
     Raises:
         Malformed: the kernels are not those of residual units, or the norms not theirs.
     """
+    if any(len(shape) != 4 for shape in kernels):
+        raise Malformed("a numbered convolution in it has no kernel of rank 4")
     sizes = "".join(str(min(height, 9)) for height, *_ in kernels[1:])
     kind = next((k for k, unit in _UNITS.items() if re.fullmatch(f"(1?{unit})+", sizes)), None)
     if kind is None:

@@ -97,6 +97,7 @@ class Rules:
             variable of the file decides.
         order: name of a group -> the kind of layer, of `creation_order.KINDS`, that its texts
             number.
+        fields: what stands for each name of `choices` in one file, see `resolved`.
     """
 
     path: str
@@ -128,25 +129,13 @@ class Rules:
 
     def _layers(self, file: WeightsFile) -> dict[str, dict[str, str]]:
         """Group -> the texts that number layers and the scopes of those."""
-        kernels: dict[str, tuple[int, ...]] = {}
-        texts: dict[str, set[str]] = {group: set() for group in self.order}
+        shapes: dict[str, dict[str, tuple[int, ...]]] = {group: {} for group in self.order}
         for name in file if self.order else ():
-            match = next((m for m in (r.match.fullmatch(name) for r in self.rules) if m), None)
+            match = next(filter(None, (rule.match.fullmatch(name) for rule in self.rules)), None)
             for group, text in (match.groupdict() if match else {}).items():
-                if group in texts and text:
-                    texts[group].add(text)
-                    if self.order[group] == creation_order.CONVOLUTION:
-                        kernels[text] = file.shape(name)
-        if not all(texts.values()) or not kernels:
-            return {}
-        ordered = {group: creation_order.in_order(names) for group, names in texts.items()}
-        norms = sum(len(ordered[g]) for g, k in self.order.items() if k == creation_order.NORM)
-        made = creation_order.layers([kernels[text] for text in _only(self, ordered)], norms)
-        scopes = {creation_order.CONVOLUTION: made.convolutions, creation_order.NORM: made.norms}
-        return {
-            group: dict(zip(names, scopes[self.order[group]], strict=True))
-            for group, names in ordered.items()
-        }
+                if group in shapes and text:
+                    shapes[group][text] = file.shape(name)
+        return creation_order.scopes(shapes, self.order) if all(shapes.values()) else {}
 
     def find(self, name: str) -> tuple[Rule, str | None] | None:
         """The rule for a variable and slim's name (None: dropped); None where no rule fits.
@@ -199,11 +188,6 @@ class Rules:
 
     def _error(self, rule: Rule, variable: str, reason: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: rule {rule.number}, variable {variable!r}: {reason}")
-
-
-def _only(rules: Rules, ordered: Mapping[str, list[str]]) -> list[str]:
-    """The texts of the group that numbers convolutions."""
-    return next(ordered[g] for g, k in rules.order.items() if k == creation_order.CONVOLUTION)
 
 
 def apply_rules(file: WeightsFile, rules: Rules, *, quiet: bool = False) -> WeightsFile:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 
-from converters.recognise.creation_order import KINDS
+from converters.recognise.creation_order import CONVOLUTION, KINDS
 from converters.recognise.rules import FIELD, Layout, Rule, Rules
 from converters.recognise.scheme import Scheme, Variant
 from slim_resnet.arch.facts import TOLD
@@ -77,8 +77,11 @@ def _rules(
         for field, table in tables["choices"].items()
     }
     order = tables["creation_order"]
-    if not set(order.values()) <= set(KINDS):
-        raise ValueError(f"{path}: [creation_order] says {' or '.join(KINDS)} of each group")
+    if order and sorted(order.values(), reverse=True) not in ([*KINDS], [CONVOLUTION]):
+        raise ValueError(
+            f"{path}: [creation_order] says {' or '.join(KINDS)} of a group each, once; the "
+            f"{CONVOLUTION}s are needed"
+        )
     rules = tuple(
         _parse(f"{path}: rule {number}", number, table, set(choices))
         for number, table in enumerate(listed, start=1)

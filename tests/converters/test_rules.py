@@ -333,7 +333,7 @@ NAMED = RULE + "name = '{n}'\n"
             RULE + "name = '{n}'\n[choices.k]\na = '('\n",
             r"choices.k: '\(' is no regular expression",
         ),
-        (NAMED + "[creation_order]\nn = 'x'\n", "says convolution or batch norm of"),
+        (NAMED + "[creation_order]\nn = 'x'\n", "says convolution or batch norm of a group each"),
         (
             RULE + "name = '{n}'\n[creation_order]\nk = 'convolution'\n",
             r"no rule has a group \(\?P<k>",

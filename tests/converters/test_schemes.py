@@ -268,6 +268,10 @@ class TestCreationOrder:
         with pytest.raises(Malformed, match="make no residual units"):
             layers([(7, 7, 3, 4), (3, 3, 4, 4), (5, 5, 4, 4)], 3)
 
+    def test_a_vector_is_no_kernel(self):
+        with pytest.raises(Malformed, match="no kernel of rank 4"):
+            layers([(7, 7, 3, 4), (4,)], 2)
+
     def test_pre_activation_units_of_two(self):
         kernels = [(3, 3, 3, 4), (1, 1, 4, 4), (3, 3, 4, 4), (3, 3, 4, 4)]
         with pytest.raises(Malformed, match="pre-activation units of two 3x3 convolutions"):
