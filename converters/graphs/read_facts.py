@@ -82,10 +82,13 @@ def _pools(graph: Graph, links: Links) -> Iterator[PoolFact]:
             continue
         before = graph.source(graph.input(node, 0))
         pads, fill = _own_pads(node), -math.inf  # which is what TensorFlow's own padding does
+        kernel, stride = node.spatial("ksize"), node.spatial("strides")
         if before and before.op in PADS:
             pads, fill = _sum(pads, _pads(graph, before, node)), _pad_value(graph, before)
             before = graph.input(before, 0)
-        kernel, stride = node.spatial("ksize"), node.spatial("strides")
+        elif before and _is_doubled_edge(graph, before, node, kernel):
+            pads = _sum(pads, _pads(graph, before, node))
+            before = graph.input(before, 0)
         window = Window(kernel, stride, padding=_padding(node), pads=pads)
         yield PoolFact(node.name, node.op, window, fill, links.behind(before))
 
@@ -139,6 +142,15 @@ def _pairs(node: Node, paddings: np.ndarray | None, layout: Node) -> _Pads:
         raise Malformed(f"the paddings of its operation {node.name!r} are no constant of rank 4")
     height, width = (tuple(paddings[axis].tolist()) for axis in layout.spatial_axes)
     return height, width
+
+
+def _is_doubled_edge(graph: Graph, pad: Node, pool: Node, kernel: tuple[int, int]) -> bool:
+    """Whether `pad` mirrors values that a max pool's windows there hold anyway: minus infinity."""
+    is_mirror = pad.op == "MirrorPad" and pad.text("mode", "") == "SYMMETRIC"
+    if not is_mirror or pool.op != "MaxPool":
+        return False
+    pads = _pads(graph, pad, pool)
+    return all(2 * max(pair) <= size for pair, size in zip(pads, kernel, strict=True))
 
 
 def _pad_value(graph: Graph, pad: Node) -> float:

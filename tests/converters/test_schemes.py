@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import shutil
@@ -113,37 +114,62 @@ def test_with_the_graph_the_graph_decides(case, data):
     ckpt = converters.load_checkpoint(data / "schemes" / case / "model.ckpt")
     image, logits = references(data, case)[-1]
     found = by_torch(ckpt, image)
-    if case == "tensornets":  # its graph ends in their softmax
-        odds = np.exp(logits - logits.max())
-        logits = odds / odds.sum()
     assert distance(found, logits) < 1e-5
 
 
-# A fact of a scheme -> another value, and the cases whose graphs tell it.
+# Case -> facts that its scheme would have wrong: stride place, pool, padding, epsilon.
 WRONG = {
-    'root_pool = "same"': ('root_pool = "symmetric"', ["official_v1", "official_v2", "simclr"]),
-    'stride_unit = "first"': ('stride_unit = "last"', ["official_18", "simclr"]),
-    "batch_norm_epsilon = 0.001": ("batch_norm_epsilon = 0.00001", ["ry"]),
-    'stride_conv = "conv1"': ('stride_conv = "conv2"', ["ry"]),
-    'root_padding = "same"': ('root_padding = "symmetric"', ["ry"]),
+    "official_18": {"stride_unit": "last", "root_pool": "zeros"},
+    "official_v1": {"stride_conv": "conv1", "root_pool": "symmetric", "batch_norm_epsilon": 0.001},
+    "official_v2": {"stride_unit": "last", "root_pool": "symmetric", "batch_norm_epsilon": 0.001},
+    "ry": {
+        "stride_conv": "conv2",
+        "root_pool": "symmetric",
+        "root_padding": "symmetric",
+        "batch_norm_epsilon": 0.00001,
+    },
+    "simclr": {"stride_unit": "last", "root_pool": "symmetric", "batch_norm_epsilon": 0.001},
+    "tensornets": {"stride_conv": "conv2", "root_pool": "same", "batch_norm_epsilon": 0.001},
+    "tensorpack_basic": {"stride_unit": "last", "conv_padding": "symmetric"},
+    "tensorpack_bottleneck": {
+        "stride_conv": "conv1",
+        "root_pool": "symmetric",
+        "root_padding": "symmetric",
+        "batch_norm_epsilon": 0.001,
+    },
 }
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "case"),
-    [(right, wrong, case) for right, (wrong, cases) in WRONG.items() for case in cases],
+    ("case", "fact", "value"),
+    [(case, fact, value) for case, facts in WRONG.items() for fact, value in facts.items()],
 )
-def test_a_wrong_fact_is_told_by_the_graph(right, wrong, case, data, tmp_path):
+def test_a_wrong_fact_is_told_by_the_graph(case, fact, value, data, tmp_path):
     checkpoint = data / "schemes" / case / "model.ckpt"
-    scheme = converters.load_checkpoint(checkpoint).scheme
-    text = (FOLDER / f"{scheme.name}.toml").read_text()
-    assert right in text
+    right = converters.load_checkpoint(checkpoint)
+    assert getattr(right.arch, fact) != value
+    text = (FOLDER / f"{right.scheme.name}.toml").read_text()
+    table, _, rest = text.partition("[network]\n")
+    rest = re.sub(rf"(?m)\A((?:\w.*\n)*?){fact} = .*\n", r"\1", rest)  # of this table only
     path = tmp_path / "wrong.toml"
-    path.write_text(text.replace(right, wrong))
+    path.write_text(f"{table}[network]\n{fact} = {json.dumps(value)}\n{rest}")
     ckpt = converters.load_checkpoint(checkpoint, rules=path)
-    fact = right.partition(" ")[0]
     assert any(f"the graph has {fact}" in note and "wrong.toml" in note for note in ckpt.notes)
+    assert getattr(ckpt.arch, fact) == getattr(right.arch, fact)
     image, logits = references(data, case)[-1]
+    assert distance(by_torch(ckpt, image), logits) < 1e-5
+
+
+def test_a_graph_of_one_size_goes_before_what_a_scheme_says(data, tmp_path):
+    """caffe-tensorflow's graphs pool 7x7 for their mean: they are converted as they are."""
+    text = (FOLDER / "caffe.toml").read_text()
+    wrong = text.replace('stride_conv = "conv1"', 'stride_conv = "conv2"')
+    assert wrong != text
+    (tmp_path / "wrong.toml").write_text(wrong)
+    checkpoint = data / "schemes" / "caffe_tensorflow" / "model.ckpt"
+    ckpt = converters.load_checkpoint(checkpoint, rules=tmp_path / "wrong.toml")
+    assert any("the whole graph is taken" in note for note in ckpt.notes)
+    image, logits = references(data, "caffe_tensorflow")[-1]
     assert distance(by_torch(ckpt, image), logits) < 1e-5
 
 

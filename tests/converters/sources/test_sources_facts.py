@@ -267,6 +267,28 @@ def test_only_zeros_are_padding_of_a_convolution(tmp_path, value):
 
 
 @pytest.mark.parametrize(
+    ("mode", "pad", "pool", "is_infinity"),
+    [
+        ("SYMMETRIC", 1, "MAX", True),
+        ("SYMMETRIC", 2, "MAX", False),  # a window of 3 reaches what is mirrored from outside it
+        ("REFLECT", 1, "MAX", False),
+        ("SYMMETRIC", 1, "AVG", False),
+    ],
+)
+def test_a_doubled_edge_is_minus_infinity_to_a_max_pool(tmp_path, mode, pad, pool, is_infinity):
+    def build(tf):
+        images = tf.placeholder(tf.float32, [None, 9, 9, 4])
+        net = tf.nn.conv2d(images, tf.get_variable("w", [1, 1, 4, 4]), 1, "SAME", name="before")
+        net = tf.pad(net, [[0, 0], [pad, pad], [pad, pad], [0, 0]], mode)
+        tf.nn.pool(net, [3, 3], pool, strides=[2, 2], padding="VALID")
+
+    (found,) = facts_of(tmp_path, build).pools
+    read = (found.source.op, found.fill, found.window.pads)
+    assert (read == ("before", -np.inf, ((1, 1), (1, 1)))) == is_infinity
+    assert is_infinity or found.source.type == "MirrorPad"
+
+
+@pytest.mark.parametrize(
     ("window", "expected"),
     [
         (Window((3, 3), padding="SAME"), 1),
