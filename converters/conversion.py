@@ -22,7 +22,7 @@ from converters.proof.report_page import page
 from converters.recognise.layer_table import LayerRow, layer_rows
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
-from slim_resnet.files import atomic_path, check_target
+from slim_resnet.files import atomic_path, check_new, check_target
 
 _PAGE = ".html"  # the suffix of a report for people
 
@@ -123,6 +123,7 @@ def convert(
     recipe: Recipe | None = None,
     fold: bool = False,
     report: str | os.PathLike | None = None,
+    overwrite: bool = False,
     opened: Callable[[Recognised, LeftOut], None] = lambda ckpt, left_out: None,
     progress: Callable[[str], None] = lambda step: None,
     **network,
@@ -138,6 +139,7 @@ def convert(
         recipe: with which the optimizer goes along; None: it does not.
         fold: whether batch norms go into the convolutions before them.
         report: a file to write about it, whatever comes of it: a page (`.html`), or JSON.
+        overwrite: whether an older `output`, and `report`, may be replaced; folders never are.
         opened: called with the checkpoint and what will be left out of it.
         progress: called with a line for each step.
         **network: more keywords of `load_checkpoint`.
@@ -146,6 +148,7 @@ def convert(
         What came of it; its `error` tells of a failed proof.
 
     Raises:
+        FileExistsError: there is such an output, or report, already (without `overwrite`).
         ValueError, OSError, ImportError: the input is bad, the file cannot be written, or a
             framework is missing. Nothing is written then.
     """
@@ -158,7 +161,9 @@ def convert(
         network["whole_graph"] = True
     ckpt = recognised(source, library, **network)
     ckpt.verified = verified
-    _check_apart(ckpt, output, report)
+    check_apart(ckpt, output, report)
+    if not overwrite:
+        check_new(output, *(() if report is None else (report,)))
     left_out = tuple((kind, tuple(names)) for kind, names in writer.left_out(ckpt))
     opened(ckpt, left_out)
     proof: Proof | None = None
@@ -182,7 +187,7 @@ def convert(
     return outcome
 
 
-def _check_apart(ckpt: Recognised, output: str, report: str | os.PathLike | None) -> None:
+def check_apart(ckpt: Recognised, output: str, report: str | os.PathLike | None = None) -> None:
     """Raises ValueError where a source, or the output, would be written over."""
     written = os.path.realpath(output)
     graph = () if ckpt.graph is None else (ckpt.graph.path,)

@@ -183,6 +183,16 @@ def check_target(target: str | os.PathLike) -> None:
         raise PermissionError(_unwritable(target.parent, "permission denied"))
 
 
+def check_new(*targets: str | os.PathLike) -> None:
+    """Raises FileExistsError where a file, a folder or a checkpoint has the name already."""
+    for target in map(os.fspath, targets):
+        for path in (target, f"{target}.index"):
+            if os.path.lexists(path):
+                raise FileExistsError(
+                    f"{path} is there already: name another, or say --force to write over it"
+                )
+
+
 def _unwritable(folder: pathlib.Path, reason: str | None) -> str:
     return f"nothing can be written into the folder {folder} ({reason}): name another"
 

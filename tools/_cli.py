@@ -154,6 +154,11 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def force_argument(parser: argparse.ArgumentParser) -> None:
+    """--force, without which nothing that is there is written over."""
+    parser.add_argument("--force", action="store_true", help="write over what is there already")
+
+
 _NETWORK = ("arch", "scope", "convention", "step", "weights", "rules", "scheme", "ignore")
 
 

@@ -24,6 +24,7 @@ from converters import batch, formats
 from converters.conversion import LeftOut, Outcome
 from converters.formats import libraries as exchange
 from converters.models.resume import Recipe
+from slim_resnet.files import check_new
 
 # What takes along what is left out otherwise.
 _REMEDIES = {"optimizer slots": "--optimizer", "moving averages": "--weights ema"}
@@ -65,6 +66,7 @@ def parse() -> argparse.Namespace:
         help="TensorFlow 1's: batch norms go into the convolutions before them, for speed",
     )
     parser.add_argument("--output", required=True, help=outputs())
+    _cli.force_argument(parser)
     parser.add_argument("--suffix", help="of files in a folder, where the target has several")
     parser.add_argument("--no-verify", action="store_true", help="write without running anything")
     parser.add_argument("--end-points", action="store_true", help="print every end point")
@@ -106,10 +108,13 @@ def main() -> int:
         verified=not args.no_verify,
         recipe=recipe,
         fold=args.fold,
+        overwrite=args.force,
     )
     suffix = formats.usual_suffix(target, recipe) if args.suffix is None else args.suffix
     jobs = batch.plan(sources, args.output, suffix, args.report)
-    # What fails for all fails before the work.
+    # What fails for all fails before the work; of several none is begun where one is there.
+    if len(jobs) > 1 and not args.force:
+        check_new(*(path for job in jobs for path in (job.output, job.report) if path))
     formats.format_for(target, jobs[0].output, formats.Options(recipe, args.fold))
     with batch.folders(jobs) if in_folder else contextlib.nullcontext():
         if len(jobs) == 1:

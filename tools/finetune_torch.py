@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from slim_resnet import datasets
 from slim_resnet.arch.parts import WEIGHT_DECAY
+from slim_resnet.files import check_new
 from slim_resnet.training.evaluation import Evaluation
 from slim_resnet.training.recipe import steps_for
 
@@ -33,6 +34,7 @@ def parse() -> argparse.Namespace:
     )
     _cli.checkpoint_arguments(parser)
     parser.add_argument("--output", required=True, help=".safetensors or .pt, float32")
+    _cli.force_argument(parser)
     parser.add_argument("--dataset", required=True, choices=datasets.NAMES)
     parser.add_argument("--data-dir", help="where the dataset's files are")
     parser.add_argument("--image-size", type=int, help="in pixels, where the dataset leaves it")
@@ -70,6 +72,8 @@ def main() -> int:
     is_first, processes = finetune.is_first(), finetune.world_size(args.processes)
     _cli.console.quiet = not is_first
     finetune.check_output(args.output)
+    if not args.force:
+        check_new(args.output)
     reopen = functools.partial(
         datasets.load, args.dataset, args.data_dir, image_size=args.image_size
     )

@@ -13,7 +13,9 @@ import _cli
 
 import converters
 from converters import formats
+from converters.conversion import check_apart
 from slim_resnet.arch.parts import FORMS
+from slim_resnet.files import check_new
 
 
 def main() -> int:
@@ -21,8 +23,12 @@ def main() -> int:
     _cli.checkpoint_arguments(parser)
     parser.add_argument("--form", required=True, choices=FORMS, help="the form to write")
     parser.add_argument("--output", required=True, help="prefix of the new checkpoint")
+    _cli.force_argument(parser)
     args = parser.parse_args()
+    if not args.force:
+        check_new(args.output)
     ckpt = converters.load_checkpoint(args.checkpoint, **_cli.network(args))
+    check_apart(ckpt, args.output)
     new = converters.transcode(ckpt, args.form)
     formats.write_checkpoint(new, args.output)
     for note in ckpt.notes:

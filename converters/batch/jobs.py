@@ -30,6 +30,7 @@ class Settings:
         verified: whether to prove the conversion before anything is published.
         recipe: with which the optimizer goes along; None: it does not.
         fold: whether batch norms go into the convolutions before them.
+        overwrite: whether older outputs and reports may be replaced.
     """
 
     target: str
@@ -38,6 +39,7 @@ class Settings:
     verified: bool = True
     recipe: Recipe | None = None
     fold: bool = False
+    overwrite: bool = False
 
 
 def run(job: Job, settings: Settings, **callbacks) -> Outcome:
@@ -57,6 +59,7 @@ def run(job: Job, settings: Settings, **callbacks) -> Outcome:
         recipe=settings.recipe,
         fold=settings.fold,
         report=job.report,
+        overwrite=settings.overwrite,
         **callbacks,
         **settings.network,
     )

@@ -143,7 +143,7 @@ def test_what_weights_do_not_tell_is_assumed_aloud_or_said_by_the_user(wild, com
     with safe_open(path, "np") as file:
         assert "ReLU, epsilon" in file.metadata()["assumed"]
     assert computed(path, case) > 0.01, "nothing says ReLU6"
-    done = converters.convert(source, path, "torch", facts={"activation": "relu6"})
+    done = converters.convert(source, path, "torch", facts={"activation": "relu6"}, overwrite=True)
     assert "ReLU," not in done.proof.sentence()
     assert computed(path, case) < 2e-6
 
