@@ -45,7 +45,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slim_resnet*", "converters*"]),
+    license_files=["LICENSE"],
     package_data={
+        "slim_resnet": ["py.typed"],
+        "converters": ["py.typed"],
         "slim_resnet.legacy.tables": ["*.txt"],
         "converters.recognise": ["scheme_files/*.toml"],
     },

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("slim_resnet", "converters")
 # Where options are declared that several tools have.
 SHARED = ("tools/_cli.py", "tools/_recipe.py", "slim_resnet/legacy/running/runner.py")
@@ -52,6 +52,12 @@ def commands() -> list[tuple[str, str, list[str]]]:
                 rest = re.split(r" -- |\S+\.py\b", rest)[0]  # what follows is another script's
                 found.append((page, script, re.findall(r"(?<!\S)--[a-z][\w-]*", rest)))
     return found
+
+
+def test_links_lead_to_files():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_what_snippets_import_is_there():

@@ -23,7 +23,9 @@ SIZES = {"imagenet": ((64, 64), (49, 33)), "cifar": ((32, 32), (17, 23))}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", nargs="+", help="only these; default: all")
-    parser.add_argument("--markdown", action="store_true", help="print the table for a README")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table of docs/networks.md"
+    )
     args = parser.parse_args()
     names = args.arch or list(arch_lib.REGISTRY)
     rows, failed = [], []

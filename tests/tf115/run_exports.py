@@ -1,4 +1,4 @@
-"""Loads exports in TensorFlow 1.15 and compares what they compute: a table for the README.
+"""Loads exports in TensorFlow 1.15 and compares what they compute: a table for docs/converting.md.
 
     PYTHON tests/tf115/run_exports.py FOLDER
 
