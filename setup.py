@@ -46,6 +46,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["slim_resnet*", "converters*"]),
     license_files=["LICENSE"],
+    entry_points={"console_scripts": ["slim-resnet = converters.cli.commands:main"]},
     package_data={
         "slim_resnet": ["py.typed"],
         "converters": ["py.typed"],

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.cli import terminal
 from converters.files.checkpoint.writer import write_bundle
 from converters.models.naming import table
 from slim_resnet import arch as arch_lib
@@ -36,9 +37,6 @@ from slim_resnet.files import check_target, write_json
 from slim_resnet.regression.record import seeded_value
 
 TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
-sys.path.insert(0, str(TOOLS))
-
-import _cli  # noqa: E402
 
 OURS, USUAL, VERIFIED = "ours", "usual script", "ours, verified"
 IMPORT_BOTH = "import tensorflow; import torch"
@@ -165,7 +163,7 @@ def quartiles(values) -> list[float]:
 
 
 def results_table(title: str, measured: list[dict]):
-    made = _cli.table(title, "", "seconds", "ours / this", "peak memory / file")
+    made = terminal.table(title, "", "seconds", "ours / this", "peak memory / file")
     for row in measured:
         cells = (
             "{1:.2f} ({0:.2f}-{2:.2f})".format(*quartiles(row["seconds"])),
@@ -193,15 +191,15 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     args = parse()
     arch = arch_lib.get(args.arch)
-    with _cli.progress() as progress, tempfile.TemporaryDirectory() as folder:
+    with terminal.progress() as progress, tempfile.TemporaryDirectory() as folder:
         progress.add_task(f"timing {args.arch}")
         measured = list(rows(arch, pathlib.Path(folder), args.rounds))
     title = f"{args.arch}: median (quartiles); rounds: {args.rounds}"
-    _cli.console.print(results_table(title, measured))
+    terminal.console.print(results_table(title, measured))
     if args.json:
         write_json(args.json, {"options": vars(args), "candidates": measured})
     return 0
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -25,6 +25,7 @@ import numpy as np
 from converters.benchmark import timing
 from converters.benchmark.comparison import difference
 from converters.benchmark.engines import torchvision_models
+from converters.cli import terminal
 from converters.models import naming
 from converters.recognise import forms
 from slim_resnet import arch as arch_lib
@@ -34,10 +35,6 @@ from slim_resnet.arch.parts import FORMS, Stage
 from slim_resnet.compat import slim, tf
 from slim_resnet.files import check_target, write_json
 from slim_resnet.regression.record import seeded_images, seeded_value
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
-
-import _cli  # noqa: E402
 
 NET = "resnext_v1_50"
 BOUND = 2e-5  # largest difference over largest value, float32
@@ -178,7 +175,7 @@ PARTS = {"units": measure_units, "nets": measure_nets}
 def results_table(title: str, rows: list[dict]):
     """The times of the first candidate and the ratios of the others, median (quartiles)."""
     reference, *others = rows[0]["seconds"]
-    made = _cli.table(title, "input", "work", f"{reference}, ms", *others, text=("work",))
+    made = terminal.table(title, "input", "work", f"{reference}, ms", *others, text=("work",))
     for row in rows:
         times = timing.quartiles(np.multiply(row["seconds"][reference], 1000))
         ratios = ["{1:.2f} ({0:.2f}-{2:.2f})".format(*row["ratios"][name]) for name in others]
@@ -213,15 +210,15 @@ def main() -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     found = {}
     for part in [args.only] if args.only else PARTS:
-        with _cli.progress() as progress:
+        with terminal.progress() as progress:
             progress.add_task(f"timing {part}")
             found[part] = list(PARTS[part](args))
         title = f"{part}: median (quartiles); rounds: {args.rounds}, threads: {args.threads}"
-        _cli.console.print(results_table(title, found[part]))
+        terminal.console.print(results_table(title, found[part]))
     if args.json:
         write_json(args.json, {"options": vars(args), **found})
     return 0
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -30,16 +30,13 @@ import numpy as np
 
 from converters.benchmark.engines import torchvision_models
 from converters.benchmark.timing import quartiles, ratios, take_turns
+from converters.cli import terminal
 from converters.files.checkpoint.writer import write_bundle
 from converters.files.graph_files import read_meta
 from converters.graphs import read_network
 from slim_resnet.files import check_target, write_json
 from slim_resnet.frameworks import require
 from slim_resnet.regression.record import seeded_value
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-
-import _cli  # noqa: E402
 
 CLASSES = 1000
 
@@ -172,12 +169,14 @@ def operations(net, images) -> int:
 
 
 def print_tables(reading: list[dict], networks: list[dict]) -> None:
-    made = _cli.table("From a .meta to a Network, CPU seconds", "graph", "MB", "nodes", "seconds")
+    made = terminal.table(
+        "From a .meta to a Network, CPU seconds", "graph", "MB", "nodes", "seconds"
+    )
     for row in reading:
         cells = f"{row['bytes'] / 1e6:.1f}", f"{row['nodes']:,}", quartile_text(row["seconds"])
         made.add_row(row["graph"], *cells)
-    _cli.console.print(made)
-    made = _cli.table("CPU seconds of a batch", "network", "images", "GFLOP", "ours", "theirs",
+    terminal.console.print(made)
+    made = terminal.table("CPU seconds of a batch", "network", "images", "GFLOP", "ours", "theirs",
                       "ours / theirs", text=("images",))  # fmt: skip
     for row in networks:
         ours, theirs = row["seconds"].values()
@@ -185,7 +184,7 @@ def print_tables(reading: list[dict], networks: list[dict]) -> None:
         cells = quartile_text(ours), quartile_text(theirs), "{1:.2f} ({0:.2f}-{2:.2f})"
         made.add_row(row["network"], str(row["shape"]), f"{gflop:.2f}", *cells[:2],
                      cells[2].format(*row["ratios"]))  # fmt: skip
-    _cli.console.print(made)
+    terminal.console.print(made)
 
 
 def quartile_text(seconds) -> str:
@@ -232,4 +231,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("slim_resnet", "converters")
 # Where options are declared that several tools have.
-SHARED = ("tools/_cli.py", "tools/_recipe.py", "slim_resnet/legacy/running/runner.py")
+SHARED = ("converters/cli/terminal.py", "slim_resnet/legacy/running/runner.py")
 
 
 def fences(kinds: str) -> list[tuple[str, str]]:
@@ -77,6 +77,7 @@ def test_commands_run_scripts_with_options_that_they_have():
     shared = "".join((ROOT / path).read_text("utf-8") for path in SHARED)
     for page, script, options in asked:
         assert (ROOT / script).is_file(), f"{page}: {script}"
-        source = (ROOT / script).read_text("utf-8") + shared
+        command = ROOT / "converters" / "cli" / pathlib.Path(script).name
+        source = (command if command.is_file() else ROOT / script).read_text("utf-8") + shared
         for option in options:
             assert f'"{option}"' in source, f"{page}: {script} {option}"

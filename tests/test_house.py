@@ -23,10 +23,12 @@ FLOW = (
     ("proof",),
     ("conversion",),
     ("batch", "benchmark", "finetune", "evaluation"),
+    ("cli",),
+    ("__main__",),
 )
 FRAMEWORKS = ["tensorflow", "torch", "keras", "jax", "h5py", "rich", "tomllib", "tomli"]
 # Names that legacy code imports, and what is run as a script.
-NAMED_LIKE_THEIRS = {"slim_resnet.resnet_v1", "slim_resnet.resnext_cifar", "tools.train"}
+NAMED_LIKE_THEIRS = {"slim_resnet.resnet_v1", "slim_resnet.resnext_cifar", "converters.cli.train"}
 
 
 @functools.cache

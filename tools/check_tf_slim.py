@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 
-import _cli
+from converters.cli import terminal
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
         parser.error("--processes must be 1 or more")
     from slim_resnet.compat import suite
 
-    with _cli.progress() as bar:
+    with terminal.progress() as bar:
         task = bar.add_task("starting", total=None)
         report = suite.run(
             args.files or None,
@@ -44,7 +44,7 @@ def main() -> int:
         else:
             print_table(title, columns, rows)
     for problem in report.problems:
-        _cli.console.print(problem, markup=False, soft_wrap=True)
+        terminal.console.print(problem, markup=False, soft_wrap=True)
     return 1 if report.problems else 0
 
 
@@ -82,10 +82,10 @@ def print_table(title, columns, rows) -> None:
     if not rows:
         return
     words = () if "pass" in columns else columns
-    table = _cli.table(title, *columns, text=words)
+    table = terminal.table(title, *columns, text=words)
     for cells in rows:
         table.add_row(*cells)
-    _cli.console.print(table)
+    terminal.console.print(table)
 
 
 def print_markdown(title, columns, rows) -> None:
@@ -101,4 +101,4 @@ def print_markdown(title, columns, rows) -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

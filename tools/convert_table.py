@@ -24,10 +24,9 @@ import re
 import tempfile
 from collections.abc import Iterator
 
-import _cli
-
 from converters import formats
 from converters.batch.cases import Case, CaseConverter, CaseResult, read_case
+from converters.cli import terminal
 from slim_resnet.files import atomic_path, write_json
 
 Results = dict[str, CaseResult]  # by target
@@ -80,7 +79,7 @@ def convert_all(
                 result = converter.convert(read_case(folder), target)
                 write_json(path, dataclasses.asdict(result))
                 said = result.error or f"{result.difference:.1e}"
-                _cli.console.print(f"{path.stem}: {said}", markup=False, soft_wrap=True)
+                terminal.console.print(f"{path.stem}: {said}", markup=False, soft_wrap=True)
 
 
 def result_path(folder: str, target: str, work: pathlib.Path) -> pathlib.Path:
@@ -175,4 +174,4 @@ def write_table(path: str, name: str, lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 
-import _cli
 import numpy as np
 
 import converters
 from converters import formats
+from converters.cli import terminal
 from converters.proof.verification import slim_end_points
 from slim_resnet.arch.parts import PARITY
 
@@ -30,15 +30,15 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     args = parse()
     ckpt = converters.load_checkpoint(args.checkpoint)
-    _cli.console.print(f"{ckpt.path}: {ckpt.arch.describe()}, step {ckpt.global_step}\n")
-    with _cli.progress() as bar, np.load(args.outputs) as recorded:
+    terminal.console.print(f"{ckpt.path}: {ckpt.arch.describe()}, step {ckpt.global_step}\n")
+    with terminal.progress() as bar, np.load(args.outputs) as recorded:
         task = bar.add_task("slim graph", total=None)
         legacy = against_legacy(ckpt, recorded)
         sizes = [tuple(map(int, size.split("x"))) for size in _sizes(recorded)]
         report = converters.verify(
             ckpt, image_sizes=sizes, progress=lambda step: bar.update(task, description=step)
         )
-    rows = _cli.table(
+    rows = terminal.table(
         "End point by end point: largest difference over largest value, images "
         + ", ".join(_sizes(recorded)),
         "end point", "TF 1.15 -> slim graph, float32", "slim graph -> torch, float64",
@@ -50,10 +50,10 @@ def main() -> int:
             for t in ("torch", "keras")
         ]
         rows.add_row(name, *(f"{value:.1e}" for value in (legacy[name], *found)))
-    _cli.console.print(rows)
+    terminal.console.print(rows)
     worst = max(legacy.values())
     passed = report.passed and worst <= PARITY["float32"]
-    _cli.console.print(
+    terminal.console.print(
         f"largest: {worst:.1e} from TensorFlow 1.15 in float32 (bound {PARITY['float32']:.0e}), "
         f"{report.max_rel_error:.1e} from the slim graph in float64 (bound {report.tolerance:.0e})"
         + ": "
@@ -64,7 +64,7 @@ def main() -> int:
     for target, name in (("torch", "resnet.safetensors"), ("keras", "resnet.keras")):
         path = f"{args.output_dir}/{name}"
         formats.writer(target, path)(ckpt)
-        _cli.console.print(f"wrote {path}", markup=False)
+        terminal.console.print(f"wrote {path}", markup=False)
     return 0
 
 
@@ -87,4 +87,4 @@ def against_legacy(ckpt, recorded) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -14,9 +14,10 @@ import pathlib
 import shutil
 import tempfile
 
-import _cli
 from fuzzing import campaign
 from fuzzing.judge import Outcome
+
+from converters.cli import terminal
 
 
 def parse() -> argparse.Namespace:
@@ -35,7 +36,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
-    with tempfile.TemporaryDirectory() as folder, _cli.progress() as bar:
+    with tempfile.TemporaryDirectory() as folder, terminal.progress() as bar:
         whole = pathlib.Path(folder)
         task = bar.add_task("making files")
         samples = campaign.make_samples(whole)
@@ -51,9 +52,9 @@ def main() -> int:
             bar.advance(task)
         results.sort(key=lambda result: names.index(result.sample))
         kept = [path for result in results for path in keep(result, whole, args)]
-    _cli.console.print(table(results, args.seed))
+    terminal.console.print(table(results, args.seed))
     for path in kept:
-        _cli.console.print(f"failed: {path}", markup=False)
+        terminal.console.print(f"failed: {path}", markup=False)
     return 1 if any(result.failures for result in results) else 0
 
 
@@ -71,7 +72,7 @@ def keep(result: campaign.Result, whole: pathlib.Path, args: argparse.Namespace)
 
 
 def table(results: list[campaign.Result], seed: int):
-    made = _cli.table(
+    made = terminal.table(
         f"Damaged files, seed {seed}", "reader", "cases", *Outcome, "most memory, KiB", "seconds"
     )
     total = campaign.Result("in all")
@@ -85,4 +86,4 @@ def table(results: list[campaign.Result], seed: int):
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

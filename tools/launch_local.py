@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-import _cli
-
+from converters.cli import terminal
 from slim_resnet.training import launch
 
 
@@ -37,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -20,7 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-import _cli
+from converters.cli import terminal
 
 _TOOLS = pathlib.Path(__file__).parent
 _DATA = ("--dataset", "digits")
@@ -86,12 +86,12 @@ def main() -> int:
     for step in steps(args.epochs, args.tuning_epochs):
         seconds = run(step, folder)
         rows.append((step, seconds, models(folder / step.results) if step.results else ()))
-    _cli.console.print(summary(rows))
+    terminal.console.print(summary(rows))
     failed = [claim for _, _, found in rows for claim in broken(found, args.accuracy)]
     for claim in failed:
-        _cli.console.print(claim, markup=False)
+        terminal.console.print(claim, markup=False)
     if not failed:
-        _cli.console.print(
+        terminal.console.print(
             f"the models agree on every image, all above {args.accuracy:.2%}", markup=False
         )
     return int(bool(failed))
@@ -104,7 +104,7 @@ def run(step: Step, folder: pathlib.Path) -> float:
         ValueError: it failed.
     """
     command = [sys.executable, str(_TOOLS.resolve() / f"{step.tool}.py"), *step.args]
-    _cli.console.print(
+    terminal.console.print(
         f"\n$ python tools/{step.tool}.py {shlex.join(step.args)}", markup=False, soft_wrap=True
     )
     start = time.perf_counter()
@@ -152,7 +152,7 @@ def broken(found: list[Model], accuracy: float) -> list[str]:
 
 
 def summary(rows: list[tuple[Step, float, list[Model]]]):
-    made = _cli.table(
+    made = terminal.table(
         "The story: every model on the held-out digits",
         "step", "seconds", "model", "engine", "correct", "accuracy", "mean cross entropy",
         text=("model", "engine"),
@@ -167,4 +167,4 @@ def summary(rows: list[tuple[Step, float, list[Model]]]):
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    terminal.run(main)

@@ -291,10 +291,10 @@ def test_failed_verification_writes_nothing(data, tmp_path, tools_on_path):
         "def wrong(ckpt):\n"
         "    net = right(ckpt); net.layer1[1].bn2.running_var *= 2; return net\n"
         "torch_formats.to_torch = wrong\n"
-        "import _cli, convert_checkpoint\n"
+        "from converters.cli import convert_checkpoint, terminal\n"
         f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--to', 'torch',"
         f" '--output', {str(tmp_path / 'net.pt')!r}]\n"
-        "_cli.run(convert_checkpoint.main)"
+        "terminal.run(convert_checkpoint.main)"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -314,9 +314,9 @@ def test_inspect_needs_no_framework(data, tools_on_path):
     code = (
         "import sys\n"
         "for name in ('tensorflow', 'torch', 'keras', 'tf_slim'): sys.modules[name] = None\n"
-        "import _cli, inspect_checkpoint\n"
+        "from converters.cli import inspect_checkpoint, terminal\n"
         f"sys.argv = ['x', {str(data / 'slim_v1' / 'v2')!r}, '--variables']\n"
-        "_cli.run(inspect_checkpoint.main)"
+        "terminal.run(inspect_checkpoint.main)"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],

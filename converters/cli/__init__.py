@@ -1,0 +1,1 @@
+"""The commands: `slim-resnet convert ...`, and what tools/*.py call."""
