@@ -62,7 +62,7 @@ def require(module: str) -> ModuleType:
             raise
         name, extra = _FRAMEWORKS[top]
         raise MissingFrameworkError(
-            f"this needs {name}: pip install 'slim-resnet[{extra}]'", name=top
+            f"this needs {name}: pip install -e '.[{extra}]' in the folder of slim-resnet", name=top
         ) from error
 
 

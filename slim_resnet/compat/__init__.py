@@ -178,7 +178,7 @@ def _cannot_mend(what: str, home: str) -> CompatError:
         f"tf-slim needs {what}, which is not in {home}: "
         f"slim_resnet.compat was made for {MADE_FOR}, "
         f"found {found('tensorflow')}, {found('tf_keras')} and {found('tf-slim')}; "
-        "install the versions that 'slim-resnet[tf]' pins"
+        "install the versions that setup.py pins for [tf]"
     )
 
 

@@ -110,7 +110,10 @@ def test_what_is_not_installed_is_named(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert found.returncode == 2
-    assert found.stderr == "error: this needs PyTorch: pip install 'slim-resnet[torch]'\n"
+    assert (
+        found.stderr
+        == "error: this needs PyTorch: pip install -e '.[torch]' in the folder of slim-resnet\n"
+    )
 
 
 @pytest.mark.slow

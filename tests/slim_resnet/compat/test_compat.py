@@ -170,7 +170,7 @@ def test_missing_framework_names_the_extra():
         "try: import slim_resnet.resnet_v1\n"
         "except MissingFrameworkError as e: print(e)"
     )
-    assert found == "this needs TensorFlow: pip install 'slim-resnet[tf]'"
+    assert found == "this needs TensorFlow: pip install -e '.[tf]' in the folder of slim-resnet"
 
 
 def test_start_up_chatter_is_dropped_and_errors_are_not():

@@ -332,7 +332,7 @@ def test_without_libcst_the_extra_is_named(tmp_path, tools_on_path):
         [sys.executable, "-c", code], env=tools_on_path, capture_output=True, text=True
     )
     assert found.returncode == 2
-    assert "pip install 'slim-resnet[legacy]'" in found.stderr
+    assert "pip install -e '.[legacy]' in the folder of slim-resnet" in found.stderr
 
 
 def test_files_are_read_once(tmp_path):
