@@ -13,7 +13,7 @@ import numpy as np
 from slim_resnet.regression.forms import Leaf, Node, Output, Value, decimal
 
 # IEEE 754 leaves no choice: NumPy's results of these are TensorFlow's.
-_FOLDED = {"Add": np.add, "Mul": np.multiply, "Sub": np.subtract}
+_FOLDED = {"Add": np.add, "Mul": np.multiply, "RealDiv": np.divide, "Sub": np.subtract}
 _FLOATS = ("float32", "float64")
 # Op -> the scalar that its other input passes unchanged.
 _NEUTRAL = {"Add": 0, "Mul": 1}

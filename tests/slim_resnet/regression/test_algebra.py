@@ -82,6 +82,10 @@ def test_the_same(now, then):
         (lambda x: tf.nn.relu(x), lambda x: tf.nn.relu(x + [0.0])),
         (lambda x: tf.nn.relu(x), lambda x: tf.nn.relu(tf.raw_ops.Sub(x=0.0, y=x))),
         (lambda x: x + 0.75, lambda x: x + tf.raw_ops.Sub(x=0.25, y=1.0)),
+        (lambda x: x + 0.75, lambda x: x + tf.raw_ops.RealDiv(x=4.0, y=3.0)),
+        # In float32 the quotient is one rounding away from 1 / 0.85, which is what today's holds.
+        (lambda x: x + 1 / (1 - 0.15),
+         lambda x: x + tf.raw_ops.RealDiv(x=1.0, y=tf.raw_ops.Sub(x=1.0, y=0.15))),
         (lambda x: tf.nn.relu(third(x)), lambda x: tf.nn.relu(tf.split(x, 3, 3)[0] + 0.0)),
         (drawn_today, drawn(most=2.0)),
         (drawn_today, drawn(least=0.5)),
@@ -113,14 +117,16 @@ def test_the_forms_compute_the_same_bit_for_bit():
     np.testing.assert_array_equal(*computed)
 
 
-def test_dropout_of_tensorflow_1_15_is_that_of_today():
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropout_of_tensorflow_1_15_is_that_of_today(rate):
     """`tf.nn.dropout`'s graph in 1.15.5, written out, against today's own."""
 
     def then(x):
         numbers = tf.raw_ops.RandomUniform(shape=tf.shape(x), dtype=tf.float32)
         uniform = tf.raw_ops.Add(x=mul(numbers, tf.raw_ops.Sub(x=1.0, y=0.0)), y=0.0)
-        kept = tf.cast(uniform >= 0.5, tf.float32)
-        return mul(mul(x, 1 / (1 - 0.5)), kept)
+        kept = tf.cast(uniform >= rate, tf.float32)
+        scale = tf.raw_ops.RealDiv(x=1.0, y=tf.raw_ops.Sub(x=1.0, y=rate))
+        return mul(mul(x, scale), kept)
 
-    assert differences(lambda x: tf.nn.dropout(x, rate=0.5), then) == []
-    assert differences(lambda x: tf.nn.dropout(x, rate=0.25), then) != []
+    assert differences(lambda x: tf.nn.dropout(x, rate=rate), then) == []
+    assert differences(lambda x: tf.nn.dropout(x, rate=rate + 0.01), then) != []
