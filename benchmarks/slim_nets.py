@@ -189,6 +189,9 @@ def print_table(results: dict[str, dict]) -> None:
         for mode in MODES:
             if result := results.get(f"{name}.{mode}"):
                 print(f"| {name} | {mode} | " + " | ".join(cells(result)) + " |")
+    for mode in MODES:
+        missing = [name for name in NETS if f"{name}.{mode}" not in results]
+        print(f"\nNot run, {mode}: {', '.join(missing) or 'none'}")
 
 
 def cells(result: dict) -> list[str]:

@@ -121,3 +121,12 @@ CODE = (
            "deeplab/common_test.py deeplab/core/conv2d_ws_test.py deeplab/core/utils_test.py "
            "deeplab/core/dense_prediction_cell_test.py", _RESEARCH),
 )  # fmt: skip
+
+# What `--check` is asked about: the code that `CODE` runs, in folders of the checkouts.
+CHECKED = (
+    "EAST", "SSD-Tensorflow", "tf-faster-rcnn", "facenet", "pose-tensorflow", "simclr",
+    "tensorflow-yolo-v3", "CycleGAN-tensorflow", "models2018/official/resnet",
+    "models2018/research/slim", "models2018/research/deeplab", "models2020/research/slim",
+    "models2020/research/deeplab", "tensorpack/tensorpack", "tensorpack/examples/ResNet",
+    "CBAM-tensorflow-slim",
+)  # fmt: skip

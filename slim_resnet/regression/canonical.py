@@ -2,7 +2,8 @@
 
 What stays: the ops that the given roots depend on, each with its type, its attributes and its
 wiring. What goes: names of one op in several versions (Add and AddV2), reads of variables,
-initialisers, identities, annotations, and atrous convolution written as batches (see `atrous`).
+initialisers, identities, annotations, atrous convolution written as batches (see `atrous`), and
+arithmetic that is the same for every finite input (see `algebra`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import re
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from slim_resnet.arch.parts import CLAMPED_EPSILON
 from slim_resnet.compat import tf
-from slim_resnet.regression import atrous
+from slim_resnet.regression import algebra, atrous
+from slim_resnet.regression.forms import Leaf, Node, Output, Value, decimal
 from slim_resnet.regression.static_shapes import TARGET
 
 # Later versions of one op: the same computation, with more dtypes or attributes.
@@ -44,55 +46,6 @@ IGNORED_ATTRIBUTES = {
 }
 # A constant of more elements is compared by its checksum: records do not hold its contents.
 LARGE_CONSTANT = 1024
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """Where a computation starts: an input, a variable or a constant; or a shape.
-
-    `value` is a constant's contents as nested lists, or the CRC-32 of its bytes if it is large.
-    A constant has no name: it says nothing. What is computed from the shape of the input alone has
-    the kind "shape" and as `value` what it is for several such shapes.
-    """
-
-    kind: str
-    name: str | None
-    dtype: str
-    shape: tuple[int, ...] | None = None
-    value: Any = None
-
-    def __str__(self) -> str:
-        if self.kind == "shape":
-            return f"{self.dtype} {list(self.value)}, by the input's shape"
-        if self.kind != "constant":
-            return f"{self.kind} {self.name}"
-        large = isinstance(self.value, int) and self.shape
-        content = f"{list(self.shape)} with CRC-32 {self.value}" if large else f"{self.value}"
-        return f"{self.dtype} constant {content}"
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """An op: `op` is its canonical type, `attributes` those that decide what it computes."""
-
-    name: str
-    op: str
-    attributes: dict[str, Any]
-    inputs: tuple[Value, ...]
-
-
-class Output(NamedTuple):
-    """Output `index` of `node`."""
-
-    node: Node
-    index: int
-
-    def __str__(self) -> str:
-        suffix = f":{self.index}" if self.index else ""
-        return f"{self.node.op} {self.node.name}{suffix}"
-
-
-Value = Leaf | Output
 
 
 @dataclass(frozen=True)
@@ -171,7 +124,7 @@ def _value(
         _static(op, i, tensor, static) or _input(op, tensor, made)
         for i, tensor in enumerate(tensors)
     )
-    return Output(Node(conv.name, op_type(conv), attributes, inputs), 0)
+    return algebra.simplified(Node(conv.name, op_type(conv), attributes, inputs))
 
 
 def _static(op, position: int, tensor, static: Mapping[str, list]) -> Leaf | None:
@@ -195,7 +148,7 @@ def _input(op, tensor, made: dict) -> Value:
 
 def _output(tensor, made: dict) -> Value:
     value = made[tensor.op]
-    if isinstance(value, Output) and tensor.op.type not in IDENTITIES:
+    if isinstance(value, Output) and len(tensor.op.outputs) > 1:
         return Output(value.node, tensor.value_index)
     return value
 
@@ -225,7 +178,7 @@ def _constant(op, checksums: Mapping) -> Leaf:
     shape = tuple(op.outputs[0].shape.as_list())
     dtype = op.get_attr("dtype").name
     if op.outputs[0].shape.num_elements() <= LARGE_CONSTANT:
-        value = _decimal(tf.make_ndarray(op.get_attr("value"))).tolist()
+        value = decimal(tf.make_ndarray(op.get_attr("value"))).tolist()
     elif op.name in checksums:
         value = checksums[op.name]
     else:
@@ -253,14 +206,8 @@ def _plain(value):
     if isinstance(value, tf.DType):
         return value.name
     if isinstance(value, float):
-        return float(_decimal(np.array(value, np.float32)))
+        return float(decimal(np.array(value, np.float32)))
     return value
-
-
-def _decimal(values: np.ndarray) -> np.ndarray:
-    """Floats as their author wrote them: 0.001 for the float32 that is 0.00100000005."""
-    floating = np.issubdtype(values.dtype, np.floating)
-    return values.astype(str).astype(np.float64) if floating else values
 
 
 def dependencies(ops) -> set:

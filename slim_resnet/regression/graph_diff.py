@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from slim_resnet.regression.canonical import Canonical, Leaf, Node, Output, Value
+from slim_resnet.regression.canonical import Canonical
+from slim_resnet.regression.forms import Leaf, Node, Output, Value
 
 WHERE = "where the record has"
 

@@ -8,22 +8,9 @@ import pytest
 from slim_resnet.compat import slim, tf
 from slim_resnet.regression.canonical import canonicalize
 from slim_resnet.regression.graph_diff import compare
+from tests.slim_resnet.regression.graphs import build, differences
 
 SIZES = [(9, 9), (8, 11), (13, 6)]
-
-
-def build(function, shape=(None, None, None, 3)):
-    """A graph that holds `function` of the placeholder "images", and the op at its end."""
-    with tf.Graph().as_default() as graph:
-        images = tf.placeholder(tf.float32, shape, name="images")
-        result = function(images)
-        return graph, (tf.add(*result) if isinstance(result, list) else result).op
-
-
-def differences(now, then, **kwargs):
-    """The differences between two functions of images, as text."""
-    forms = [canonicalize(graph, {"net": op}) for graph, op in (build(now, **kwargs), build(then))]
-    return [str(difference) for difference in compare(*forms)]
 
 
 def kernel(size=3, depth=4):
