@@ -40,6 +40,11 @@ class Library:
         """The convention of its models; None: none, or either."""
         return next((facts.get("convention") for facts in self.facts.values()), None)
 
+    @property
+    def has_se(self) -> bool:
+        """Whether any of its models has squeeze-and-excitation."""
+        return self.models is None or any(arch_lib.get(name).has_se for name in self.models)
+
     def own(self, arch: Arch) -> Arch:
         """`arch` with the facts of the library's models."""
         return arch.replace(**self.facts.get(arch.family, {}))
@@ -75,7 +80,15 @@ _TORCHVISION = {
 }
 # timm's models of these networks add modules without parameters only (act1, aa, drop_block, ...):
 # their weights have torchvision's names.
-_TIMM = _TORCHVISION | {"resnet_v1_200": "resnet200", "resnext_v1_101": "resnext101_32x4d"}
+_TIMM = _TORCHVISION | {
+    "resnet_v1_200": "resnet200",
+    "resnext_v1_101": "resnext101_32x4d",
+    "resnet_v1_50_d": "resnet50d",
+    "resnet_v1_101_d": "resnet101d",
+    "se_resnet_v1_50": "seresnet50",
+    "se_resnext_v1_50": "seresnext50_32x4d",
+    "se_resnext_v1_101": "seresnext101_32x4d",
+}
 
 _FIRST_UNIT = dict.fromkeys(("resnet_v1", "resnext_v1"), {"convention": "torchvision"})
 
@@ -252,9 +265,9 @@ def check_source(arch: Arch, name: str) -> None:
     check_arch(arch, name, _FROM_OURS[of.framework])
 
 
-def _layout(arch: Arch) -> list[tuple]:
+def _layout(arch: Arch) -> list[tuple[int, tuple[int, ...], bool]]:
     """What of its blocks is not their number of units, nor a width."""
-    return [(stage.stride, stage.unit_rates) for stage in arch.stages]
+    return [(stage.stride, stage.unit_rates, stage.se_depth is None) for stage in arch.stages]
 
 
 def check_arch(arch: Arch, name: str, remedy: str | None = None) -> None:
