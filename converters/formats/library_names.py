@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.files import CheckpointError
-from converters.formats.libraries import Library
+from converters.formats.library_table import Library
 from converters.models.naming import Weight, table
 from converters.recognise.reading import readings
 from slim_resnet import arch as arch_lib
