@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from slim_resnet import resnet_utils, tf115
 from slim_resnet.arch.architecture import Arch
+from slim_resnet.arch.parts import PROJECTIONS
 from slim_resnet.assignment import assign as assign
 from slim_resnet.compat import identity_equality, slim, tf
 from slim_resnet.files import atomic_folder
@@ -76,7 +77,7 @@ def build_blocks(arch: Arch, images, is_training, scope, reuse, global_pool):
     unit_args = {}
     if "cardinality" not in arch.traits.fixed:
         unit_args = {"cardinality": arch.cardinality, "form": arch.form}
-    if arch.shortcut not in ("projection", "block_projection"):
+    if arch.shortcut not in PROJECTIONS:
         unit_args["shortcut"] = arch.shortcut
     if arch.use_bounded_activations:
         unit_args["use_bounded_activations"] = True

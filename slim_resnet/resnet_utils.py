@@ -56,16 +56,14 @@ def stage_block(scope, unit_fn, stage, convention="slim", **unit_args):
 
 def arch_blocks(arch, unit_fn, **unit_args):
     """The `Block`s of an `Arch`, named block1, block2, ..."""
-    options = arch.unit_options
-    if options != UnitOptions():
-        unit_args["options"] = options
-    blocks = [
-        _block(f"block{i}", unit_fn, stage, arch.stride_unit, unit_args)
-        for i, stage in enumerate(arch.stages, start=1)
-    ]
-    if arch.shortcut == "block_projection":
-        for block in blocks:
+    blocks = []
+    for i, stage in enumerate(arch.stages, start=1):
+        options = dataclasses.replace(arch.unit_options, se_depth=stage.se_depth)
+        args = unit_args if options == UnitOptions() else {**unit_args, "options": options}
+        block = _block(f"block{i}", unit_fn, stage, arch.stride_unit, args)
+        if arch.shortcut == "block_projection":
             block.args[0]["options"] = dataclasses.replace(options, project=True)
+        blocks.append(block)
     return blocks
 
 
@@ -95,7 +93,17 @@ def subsample(inputs, factor, scope=None):
     return slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
 
 
-def shortcut(inputs, depth, stride, kind="projection", *, source=None, project=False, **conv_args):
+def shortcut(
+    inputs,
+    depth,
+    stride,
+    kind="projection",
+    *,
+    source=None,
+    project=False,
+    average=False,
+    **conv_args,
+):
     """The shortcut of a residual unit, in the scope 'shortcut'.
 
     Args:
@@ -107,6 +115,8 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, project=F
             pooling and zero channels).
         source: what a projection reads instead of `inputs` (the pre-activation of v2).
         project: a projection also where the depth stays.
+        average: a projection has its stride in a 2x2 average pooling before it (ResNet-D, section
+            4.2 of arXiv:1812.01187), so that it reads every pixel.
         **conv_args: keywords of the projection's `slim.conv2d`.
 
     Returns:
@@ -120,6 +130,11 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, project=F
         return subsample(inputs, stride, "shortcut")
     if project or kind == "projection":
         source = inputs if source is None else source
+        if average and stride > 1:
+            source = slim.avg_pool2d(
+                source, [2, 2], stride=stride, padding="SAME", scope="shortcut_pool"
+            )
+            stride = 1
         return slim.conv2d(source, depth, [1, 1], stride=stride, scope="shortcut", **conv_args)
     if kind == "pad":
         net = subsample(inputs, stride, "shortcut")
@@ -129,6 +144,30 @@ def shortcut(inputs, depth, stride, kind="projection", *, source=None, project=F
         raise ValueError(f"unknown shortcut {kind!r}: use projection, pad or average_pad")
     zeros = (depth - depth_in) // 2
     return tf.pad(net, [[0, 0], [0, 0], [0, 0], [zeros, zeros]])
+
+
+def squeeze_and_excite(net, reduced_depth, scope="se"):
+    """Multiplies every channel by what a small network makes of all channels' averages.
+
+    Section 3 of arXiv:1709.01507; its two fully connected layers are 1x1 convolutions.
+
+    Args:
+        net: a tensor [batch, height, width, channels].
+        reduced_depth: channels between the two layers.
+        scope: the variable scope.
+
+    Returns:
+        A tensor of the shape of `net`.
+    """
+    depth = slim.utils.last_dimension(net.get_shape(), min_rank=4)
+    plain = {"normalizer_fn": None, "biases_initializer": tf.zeros_initializer()}
+    with tf.variable_scope(scope, "se", [net]):
+        gates = tf.reduce_mean(net, [1, 2], name="squeeze", keepdims=True)
+        gates = slim.conv2d(
+            gates, reduced_depth, [1, 1], activation_fn=tf.nn.relu, scope="reduce", **plain
+        )
+        gates = slim.conv2d(gates, depth, [1, 1], activation_fn=tf.sigmoid, scope="expand", **plain)
+        return tf.multiply(net, gates, name="scale")
 
 
 def conv2d_same(

@@ -84,7 +84,12 @@ def bottleneck_unit(
     bounded = tf.nn.relu6 if use_bounded_activations else None
     with tf.variable_scope(scope, "bottleneck_v1", [inputs]) as sc:
         shortcut = resnet_utils.shortcut(
-            inputs, depth, stride, project=options.project, activation_fn=bounded
+            inputs,
+            depth,
+            stride,
+            project=options.project,
+            average=options.average,
+            activation_fn=bounded,
         )
         residual = forms.residual(
             inputs,
@@ -100,6 +105,8 @@ def bottleneck_unit(
         )
         if use_bounded_activations:
             residual = tf.clip_by_value(residual, -RESIDUAL_BOUND, RESIDUAL_BOUND)
+        if options.se_depth:
+            residual = resnet_utils.squeeze_and_excite(residual, options.se_depth)
         activate = bounded or activation_fn(options.activation) or tf.identity
         output = activate(shortcut + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
@@ -138,7 +145,13 @@ def basic(
     """
     with tf.variable_scope(scope, "basic_v1", [inputs]) as sc:
         identity = resnet_utils.shortcut(
-            inputs, depth, stride, shortcut, project=options.project, activation_fn=None
+            inputs,
+            depth,
+            stride,
+            shortcut,
+            project=options.project,
+            average=options.average,
+            activation_fn=None,
         )
         strides = {"conv1": 1, "conv2": 1, options.stride_conv or "conv1": stride}
         conv3x3 = functools.partial(
@@ -150,6 +163,8 @@ def basic(
         residual = conv3x3(inputs, depth_bottleneck, stride=strides["conv1"], scope="conv1")
         with slim.arg_scope([slim.conv2d], activation_fn=None):
             residual = conv3x3(residual, depth, stride=strides["conv2"], scope="conv2")
+        if options.se_depth:
+            residual = resnet_utils.squeeze_and_excite(residual, options.se_depth)
         activate = activation_fn(options.activation) or tf.identity
         output = activate(identity + residual)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)

@@ -81,7 +81,13 @@ def bottleneck_unit(
         activate = activation_fn(options.activation)
         preact = slim.batch_norm(inputs, activation_fn=activate, scope="preact")
         shortcut = resnet_utils.shortcut(
-            inputs, depth, stride, source=preact, project=options.project, **plain
+            inputs,
+            depth,
+            stride,
+            source=preact,
+            project=options.project,
+            average=options.average,
+            **plain,
         )
         residual = forms.residual(
             preact,
@@ -95,6 +101,8 @@ def bottleneck_unit(
             stride_conv=options.stride_conv or "conv2",
             padding=options.padding,
         )
+        if options.se_depth:
+            residual = resnet_utils.squeeze_and_excite(residual, options.se_depth)
         output = shortcut + residual
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
 

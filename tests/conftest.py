@@ -70,12 +70,14 @@ def narrow():
         group = arch.stages[0].depth_bottleneck // arch.cardinality
         stages = [
             Stage(s.num_units, 4 * base * 2**i, max(group * 2**i // 2, 1) * cardinality
-                           if cardinality > 1 else base * 2**i, s.stride)
+                           if cardinality > 1 else base * 2**i, s.stride,
+                  se_depth=s.se_depth and max(base * 2**i // 2, 1))
             for i, s in enumerate(arch.stages)
         ]  # fmt: skip
         made = arch.replace(
-            name=f"{name}_narrow", stages=tuple(stages), cardinality=cardinality, root_depth=8
-        )
+            name=f"{name}_narrow", stages=tuple(stages), cardinality=cardinality, root_depth=8,
+            deep_stem=(4,) * len(arch.deep_stem),
+        )  # fmt: skip
         return made.replace(**changes)
 
     return make

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from converters.benchmark.operation_counts import FORWARD, Size, feature_size, flops
-from converters.formats.libraries import LIBRARIES, model_name
+from converters.formats.libraries import model_name
+from converters.formats.library_table import LIBRARIES
 from slim_resnet.arch.architecture import Arch
 
 DTYPES = ("float32", "float64", "bfloat16")

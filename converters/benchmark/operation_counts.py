@@ -57,6 +57,7 @@ def _multiply_adds(arch: Arch, size: Size) -> list[int]:
         for conv in unit.convs:
             size = _smaller(size, conv.stride)
             found.append(_of(conv, size))
+        found += [_of(conv, (1, 1)) for conv in unit.se]
     where = (1, 1) if arch.global_pool else size
     return found + ([_of(arch.logits, where)] if arch.logits else [])
 

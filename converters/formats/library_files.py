@@ -11,8 +11,9 @@ import numpy as np
 from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.files.metadata_keys import ARCH_KEY, KERAS_CONFIG_KEY
 from converters.formats import keras_config
-from converters.formats.libraries import LIBRARIES, Library, from_state, named
+from converters.formats.libraries import from_state, named
 from converters.formats.library_names import NAMES, read_arch
+from converters.formats.library_table import LIBRARIES, Library
 from converters.formats.unwrapping import keras_names, unwrapped
 from converters.models.naming import table
 from converters.recognise.recognised import Recognised

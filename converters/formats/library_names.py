@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.files import CheckpointError
-from converters.formats.libraries import Library
+from converters.formats.library_table import Library
 from converters.models.naming import Weight, table
 from converters.recognise.reading import readings
 from slim_resnet import arch as arch_lib
@@ -29,12 +29,29 @@ class Names:
         first: a weight that every network has, in its first unit.
         kinds: end of a name -> the network whose units have such a weight, rarest first.
         head: the beginning of the names of the last layer.
+        stem: the weights of the convolutions of a deep stem; None: there are no deep stems.
+        pooled: end of the name of a projection's weights that come after a pooling, of rank 4.
     """
 
     unit: re.Pattern[str]
     first: str
     kinds: Mapping[str, str]
     head: str
+    stem: re.Pattern[str] | None = None
+    pooled: str | None = None
+
+    def facts(self, shapes: Shapes) -> dict[str, object]:
+        """What names tell of a network besides its kind and number of units."""
+        found: dict[str, object] = {}
+        stem = [name for name in shapes if self.stem and self.stem.fullmatch(name)]
+        if stem:
+            found["deep_stem"] = (1,) * (len(stem) - 1)
+        ends = [
+            shape for name, shape in shapes.items() if self.pooled and name.endswith(self.pooled)
+        ]
+        if any(len(shape) == 4 for shape in ends):
+            found["shortcut"] = "average_projection"
+        return found
 
 
 # By the column.
@@ -48,6 +65,8 @@ NAMES = {
             ".conv2.weight": "resnet_v1_18",
         },
         "fc.",
+        stem=re.compile(r"conv1\.\d+\.weight"),
+        pooled=".downsample.1.weight",
     ),
     "keras_applications": Names(
         re.compile(r"conv(\d{1,2})_block(\d{1,4})_"),
@@ -83,24 +102,31 @@ def read_arch(path: str, shapes: Shapes, library: Library) -> Arch:
             "right? Names of your own need --rules"
         )
     counts = Counter(int(block) for block, _ in units)
-    rows = table(_skeleton(kind, [counts[block] for block in sorted(counts)]))
+    facts = names.facts(shapes)
+    num_units = [counts[block] for block in sorted(counts)]
+    rows = table(_skeleton(kind, num_units, library, facts))
     inner = {}
     for row in rows:
         name = library.name(row)
         if name in shapes:
             inner[row.slim] = _slim_shape(path, name, shapes[name], library, row)
     try:
-        return library.own(readings(inner, path)[0])
+        found = library.own(readings(inner, path)[0])
     except CheckpointError as error:
         told = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(f"{path}: by its names it is no whole network: {told}") from error
+    # Only names tell it, which slim's do not.
+    return found.replace(shortcut=facts.get("shortcut", found.shortcut))
 
 
-def _skeleton(kind: str, num_units: list[int]) -> Arch:
+def _skeleton(
+    kind: str, num_units: list[int], library: Library, facts: Mapping[str, object]
+) -> Arch:
     """A network with every weight that one of so many units may have, of any width."""
     known = arch_lib.get(kind, num_classes=1, conv_bias="all")
-    stages = (Stage(n, 512 << i, 4, 1) for i, n in enumerate(num_units))
-    return known.replace(stages=tuple(stages))
+    se_depth = 1 if library.has_se else None
+    stages = (Stage(n, 512 << i, 4, 1, se_depth=se_depth) for i, n in enumerate(num_units))
+    return known.replace(stages=tuple(stages), **facts)
 
 
 def _slim_shape(

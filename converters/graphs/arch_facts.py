@@ -8,7 +8,7 @@ from converters.files.errors import CheckpointError
 from converters.graphs.arch_geometry import geometry
 from converters.graphs.arch_layers import layers
 from converters.graphs.facts import Facts
-from converters.graphs.layer_facts import ANOTHER, REMEDY, LayerFacts
+from converters.graphs.layer_facts import ANOTHER, LayerFacts
 from slim_resnet.arch.architecture import Arch
 
 
@@ -31,8 +31,6 @@ class GraphFacts(Facts):
             CheckpointError: the graph computes what no `Arch` does; the operation is named.
         """
         facts = LayerFacts(self, arch, scope)
-        if arch.deep_stem:
-            raise facts.error(f"its root has {len(arch.root_convs)} convolutions; {REMEDY}")
         try:
             made = arch.replace(**geometry(facts), **layers(facts), **self._norm_fields(facts))
             facts.check(made)

@@ -47,14 +47,14 @@ def _root_stride(facts: LayerFacts, found: dict[str, object]) -> int:
 
 
 def _root(facts: LayerFacts) -> dict[str, object]:
-    root = facts.like.root
-    if root is None:
+    if facts.like.root is None:
         return {"root_pool": facts.like.root_pool}
-    window = facts.window(root)
+    first = facts.like.root_convs[0]
+    window = facts.window(first)
     return {
         "root_stride": window.stride[0],
-        "root_padding": _padding(root, window),
-        "root_pool": _root_pool(facts, root),
+        "root_padding": _padding(first, window),
+        "root_pool": _root_pool(facts, facts.like.root),
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from converters.files.errors import CheckpointError
+from converters.graphs.arch_branches import projection_kind, without_gate
 from converters.graphs.facts import Link, Step
 from converters.graphs.layer_facts import ANOTHER, REMEDY, LayerFacts
 from slim_resnet.arch.parts import RESIDUAL_BOUND, Activation, Conv, Unit
@@ -34,7 +36,7 @@ class _Way:
         # Where an activation stands -> the activations there, each with an operation.
         self.activations: dict[str, dict[Activation | None, str]] = {}
         self.bounds: dict[float | None, str] = {}
-        self.shortcuts: set[str] = set()
+        self.shortcuts: dict[str, str] = {}  # kind -> an operation of it
         self.sums = self._sums()
 
     def fields(self) -> dict[str, object]:
@@ -52,8 +54,8 @@ class _Way:
             raise self.facts.error(f"its leaky ReLUs have several slopes: {inner}, {outer}")
         found["activation_slope"] = slopes.pop() if slopes else like.activation_slope
         found["use_bounded_activations"] = self._is_bounded(outer)
-        if len(self.shortcuts) == 1:
-            found["shortcut"] = self.shortcuts.pop()
+        if self.shortcuts:
+            found["shortcut"] = self._shortcut()
         return found
 
     # -- what was met ------------------------------------------------------------------------------
@@ -78,6 +80,14 @@ class _Way:
         op = op or next(iter(self.activations["projection"].values()))
         raise self.facts.error(f"{op} is no part of slim's use_bounded_activations; {REMEDY}")
 
+    def _shortcut(self) -> str:
+        """The kind of shortcut that all units have which tell it."""
+        if len(self.shortcuts) > 1:
+            told = " and ".join(f"{kind} ({op})" for kind, op in self.shortcuts.items())
+            raise self.facts.error(f"its shortcuts are of several kinds: {told}; {REMEDY}")
+        (kind,) = self.shortcuts
+        return kind
+
     def _met(self, role: str, steps: Iterable[Step], op: str) -> None:
         step = next((step for step in steps if step.kind == "activation"), None)
         found = self.activations.setdefault(role, {})
@@ -99,6 +109,8 @@ class _Way:
         facts, root = self.facts, self.facts.like.root
         if root is None:
             return self._fed()
+        for conv, following in pairwise(facts.like.root_convs):
+            self._follows(following, conv)
         ops = facts.ops(root)
         pools = {op: pool for op, pool in facts.pools.items() if pool.source.op in ops}
         for op, pool in pools.items():
@@ -124,11 +136,11 @@ class _Way:
         facts = self.facts
         for op, link in facts.inputs(unit):
             self._input(unit, op, link, here)
-        for conv, following in zip(unit.convs, unit.convs[1:], strict=False):
-            for fact in facts.of(following):
-                for origin, steps in facts.origins(fact.source):
-                    self.facts.expect(origin, facts.ops(conv), fact.op)
-                    self._layer(conv, steps, "conv", fact.op)
+        told = projection_kind(facts, unit)
+        if told:
+            self.shortcuts.setdefault(*told)
+        for conv, following in pairwise(unit.convs):
+            self._follows(following, conv)
         last = facts.ops(unit.convs[-1])
         sums = {op for name in last for op in self.sums.get(name, ())}
         sums = {op for op in sums if not facts.is_of_branches(op)}
@@ -137,6 +149,13 @@ class _Way:
         for op in sums:
             self._sum(unit, op, last, here)
         return sums
+
+    def _follows(self, conv: Conv, before: Conv) -> None:
+        """A convolution reads the one before it."""
+        for fact in self.facts.of(conv):
+            for origin, steps in self.facts.origins(fact.source):
+                self.facts.expect(origin, self.facts.ops(before), fact.op)
+                self._layer(before, steps, "conv", fact.op)
 
     def _no_sum(self, unit: Unit, last: str, here: set[str]) -> CheckpointError:
         """What is wrong where a unit's last convolution goes into no sum."""
@@ -189,15 +208,17 @@ class _Way:
             (origin, steps), *others = self.facts.origins(link)
             if origin.op in last and residual is None:
                 residual = origin
-                self._residual(unit.convs[-1], [steps, *(s for _, s in others)], op)
+                self._residual(unit, [steps, *(s for _, s in others)], op)
             elif unit.projection:
                 self.facts.expect(origin, self.facts.ops(unit.projection), op)
                 self._layer(unit.projection, steps, "projection", op)
             else:
                 self._identity(unit, origin, steps, op, here)
 
-    def _residual(self, conv: Conv, ways: list[tuple[Step, ...]], op: str) -> None:
+    def _residual(self, unit: Unit, ways: list[tuple[Step, ...]], op: str) -> None:
+        conv = unit.convs[-1]
         for steps in ways:
+            steps = without_gate(self.facts, unit, steps, op)
             self._norms(conv.scope, steps, op, conv.norm, conv.bias, more=("bound",))
             bound = next((step for step in steps if step.kind == "bound"), None)
             self.bounds.setdefault(bound.value if bound else None, bound.op if bound else op)
@@ -212,7 +233,7 @@ class _Way:
             steps = tuple(step for step in steps if step.kind != "pad")
             pool = self.facts.pools.get(origin.op)
             kind = "average_pad" if pool and pool.kind == "AvgPool" else "pad"
-            self.shortcuts.add(kind)
+            self.shortcuts.setdefault(kind, op)
         pool = self.facts.pools.get(origin.op) if origin.op not in here else None
         if pool:
             self._only_steps(steps, op, ())

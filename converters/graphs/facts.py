@@ -63,8 +63,8 @@ class Step:
     """Something between two layers.
 
     Attributes:
-        kind: "bias", "norm", "activation", "bound" (clipping to -value ... value), "pad",
-            "reshape" or "dropout".
+        kind: "bias", "norm", "activation", "bound" (clipping to -value ... value), "gate" (times
+            a sigmoid; what that comes from is a `JoinFact`), "pad", "reshape" or "dropout".
         op: the name of its operation, for a norm as in `NormFact`.
         value: the `Activation`, or the bound.
     """
@@ -120,10 +120,13 @@ class PoolFact:
 
 @dataclass(frozen=True)
 class JoinFact:
-    """A sum, a concatenation, the mean of all positions or a dense layer, and what it reads."""
+    """A sum, a concatenation, the mean of all positions or a dense layer, and what it reads.
+
+    A product with a sigmoid, "gate", reads what is multiplied, and what the sigmoid ends.
+    """
 
     op: str
-    kind: str  # as of a `Link`
+    kind: str  # as of a `Link`, or "gate"
     inputs: tuple[Link, ...]
     weights: str | None = None
 

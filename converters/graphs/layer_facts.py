@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converters.files.errors import CheckpointError
-from converters.graphs.facts import ConvFact, Facts, Link, Step, Window
+from converters.graphs.facts import ConvFact, Facts, Link, PoolFact, Step, Window
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.parts import Conv, Unit
 
@@ -102,11 +102,19 @@ class LayerFacts:
     def inputs(self, unit: Unit) -> Iterator[tuple[str, Link]]:
         """(operation that reads it, where it comes from) of everything that reads a unit's input.
 
-        The identity shortcut is not among them.
+        The identity shortcut is not among them; before a projection there may be a pooling.
         """
-        for conv in filter(None, (unit.convs[0], unit.projection)):
-            for fact in self.of(conv):
-                yield fact.op, fact.source
+        for fact in self.of(unit.convs[0]):
+            yield fact.op, fact.source
+        for fact in self.of(unit.projection) if unit.projection else ():
+            pool = self.projection_pool(fact)
+            yield (pool.op, pool.source) if pool else (fact.op, fact.source)
+
+    def projection_pool(self, projection: ConvFact) -> PoolFact | None:
+        """The average pooling of two rows and columns that a projection reads; None: none."""
+        pool = self.pools.get(projection.source.op)
+        is_average = pool is not None and (pool.kind, pool.window.kernel) == ("AvgPool", (2, 2))
+        return pool if is_average and not projection.source.steps else None
 
     def origins(self, link: Link) -> list[tuple[Link, tuple[Step, ...]]]:
         """The layers behind a link, and what follows each: several behind joined branches."""
@@ -152,14 +160,11 @@ class LayerFacts:
 
 
 def _convolutions(arch: Arch) -> Iterator[Conv]:
-    convs = [arch.root, arch.logits]
-    for unit in arch.units:
-        convs += [unit.projection, *unit.convs]
-    return filter(None, convs)
+    return (layer for layer in arch.layers if isinstance(layer, Conv))
 
 
 def _is_shortcut(pool, arch: Arch) -> bool:
-    """Whether a pooling in a unit is that of a shortcut without parameters."""
-    if arch.shortcut == "average_pad" and pool.kind == "AvgPool":
+    """Whether a pooling in a unit is that of a shortcut."""
+    if arch.shortcut in ("average_pad", "average_projection") and pool.kind == "AvgPool":
         return pool.window.kernel == (2, 2) and pool.window.padding == "SAME"
     return pool.kind == "MaxPool" and pool.window.kernel == _SUBSAMPLE

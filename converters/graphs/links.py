@@ -74,9 +74,9 @@ class Links:
         return self._known[node.name]
 
     def joins(self) -> Iterator[JoinFact]:
-        """Sums and concatenations, means of all positions, dense layers."""
+        """Sums and concatenations, means of all positions, dense layers, products with gates."""
         for node in self.graph:
-            join = self._join(node) if _KINDS.get(node.op) in _JOINS else None
+            join = self._join(node) if _KINDS.get(node.op) in _JOINS else self._gate(node)
             if join:
                 yield join
 
@@ -143,7 +143,7 @@ class Links:
             return Step("dropout", node.name), graph.input(node, 0)
         if node.op in ADDITIONS:
             return self._norm(node) or self._added_bias(node)
-        return self._activation(node) or self._bound(node)
+        return self._activation(node) or self._bound(node) or self._gated(node)
 
     def _norm(self, node: Node) -> tuple[Step, Node | None] | None:
         """The sum that ends a batch norm that is not fused: x * (rsqrt * gamma) + offset."""
@@ -220,6 +220,27 @@ class Links:
                 if self._is(upstream, inner):
                     return Activation("swish"), upstream
         return None, None
+
+    def _gate(self, node: Node) -> JoinFact | None:
+        """A product with a sigmoid that is no activation."""
+        sides = self._gate_sides(node)
+        if sides is None:
+            return None
+        return JoinFact(node.name, "gate", tuple(map(self.behind, sides)))
+
+    def _gated(self, node: Node) -> tuple[Step, Node | None] | None:
+        sides = self._gate_sides(node)
+        return (Step("gate", node.name), sides[0]) if sides else None
+
+    def _gate_sides(self, node: Node) -> tuple[Node | None, Node] | None:
+        """What is multiplied, and the sigmoid."""
+        if node.op != "Mul" or self._activation(node):
+            return None
+        for index in range(2):
+            gate = self._source(node, index)
+            if gate and gate.op == "Sigmoid":
+                return self.graph.input(node, 1 - index), gate
+        return None
 
     def _bound(self, node: Node) -> tuple[Step, Node | None] | None:
         """`clip_by_value`: max(min(x, b), -b), or the other way round."""

@@ -40,9 +40,8 @@ def end_point_layers(arch: Arch) -> dict[str, str]:
     """End point of slim's graph (below the scope) -> the layer of the model whose output it is."""
     found = {conv.scope: _last_layer(conv) for conv in arch.root_convs}
     for unit in arch.units:
-        for conv in (unit.projection, *unit.convs):
-            if conv:
-                found[conv.scope] = _last_layer(conv)
+        for conv in unit.all_convs:
+            found[conv.scope] = _last_layer(conv)
         found[unit.scope] = found[f"block{unit.block}"] = _unit_output(unit)
     if arch.logits:
         found[arch.logits.scope] = keras_layer(arch.logits.scope)
@@ -129,21 +128,36 @@ class _Builder:
     def _unit(self, unit: Unit, x):
         name = keras_layer(unit.scope)
         net = self._norm_and_activate(unit.preact, x) if unit.preact else x
-        projection = unit.projection
-        shortcut = self._conv(projection, net) if projection else self._identity(unit, x)
+        shortcut = self._projection(unit, net) if unit.projection else self._identity(unit, x)
         for conv in unit.convs:
             net = self._conv(conv, net)
+        if unit.se:
+            net = self._squeeze_and_excite(f"{name}_se", unit.se, net)
         if unit.bound:
             net = keras.ops.clip(net, -unit.bound, unit.bound)
         net = self._apply(layers.Add, f"{name}_add", [shortcut, net])
         return self._activate(name, net, unit.activation)
 
+    def _projection(self, unit: Unit, net):
+        if unit.projection_pool > 1:
+            name = f"{keras_layer(unit.projection.scope)}_pool"
+            net = self._average_pool(name, net, unit.projection_pool)
+        return self._conv(unit.projection, net)
+
+    def _average_pool(self, name: str, net, stride: int):
+        return self._apply(layers.AveragePooling2D, name, net, 2, padding="same", strides=stride)
+
+    def _squeeze_and_excite(self, name: str, convs: tuple[Conv, ...], net):
+        gates = self._apply(layers.GlobalAveragePooling2D, f"{name}_squeeze", net, keepdims=True)
+        for conv in convs:
+            gates = self._conv(conv, gates)
+        return self._apply(layers.Multiply, f"{name}_scale", [net, gates])
+
     def _identity(self, unit: Unit, x):
         """The input at the size and depth of the unit's output, without parameters."""
         name = f"{keras_layer(unit.scope)}_shortcut"
         if unit.shortcut and unit.shortcut.average:
-            x = self._apply(layers.AveragePooling2D, f"{name}_pool", x, 2, padding="same",
-                            strides=unit.stride)  # fmt: skip
+            x = self._average_pool(f"{name}_pool", x, unit.stride)
         elif unit.stride > 1:
             x = self._apply(layers.MaxPooling2D, f"{name}_pool", x, 1, strides=unit.stride)
         if unit.shortcut:

@@ -104,11 +104,14 @@ def torch_modules(arch: Arch) -> dict[str, str]:
     for unit in arch.units:
         prefix = f"layer{unit.block}.{unit.index - 1}"
         modules[f"{unit.scope}/preact"] = f"{prefix}.preact"
-        modules[f"{unit.scope}/shortcut"] = f"{prefix}.downsample.0"
-        modules[f"{unit.scope}/shortcut/BatchNorm"] = f"{prefix}.downsample.1"
+        place = int(arch.shortcut == "average_projection")  # behind the pooling, as in timm
+        modules[f"{unit.scope}/shortcut"] = f"{prefix}.downsample.{place}"
+        modules[f"{unit.scope}/shortcut/BatchNorm"] = f"{prefix}.downsample.{place + 1}"
         for i, conv in enumerate(unit.convs, start=1):
             modules[conv.scope] = f"{prefix}.conv{i}"
             modules[f"{conv.scope}/BatchNorm"] = f"{prefix}.bn{i}"
+        for i, conv in enumerate(unit.se, start=1):
+            modules[conv.scope] = f"{prefix}.se.fc{i}"
     return modules
 
 
@@ -124,6 +127,8 @@ def applications_layers(arch: Arch) -> dict[str, str]:
         for i, scope in enumerate((f"{unit.scope}/shortcut", *(c.scope for c in unit.convs))):
             layers[scope] = f"{prefix}_{i}_conv"
             layers[f"{scope}/BatchNorm"] = f"{prefix}_{i}_bn"
+        for conv in unit.se:  # as in its EfficientNets
+            layers[conv.scope] = f"{prefix}_se_{conv.scope.rpartition('/')[2]}"
     return layers
 
 

@@ -94,12 +94,21 @@ def _activate(x: torch.Tensor, activation: Activation | None) -> torch.Tensor:
     return _ACTIVATIONS[activation.name](x)
 
 
+def _average_pool(stride: int) -> nn.AvgPool2d:
+    """As TensorFlow's SAME: at an odd size the last window holds, and averages, one row less."""
+    return nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
+
+
+def _projection_pool(spec: Unit) -> nn.Module:
+    """What comes before a projection; timm has a module there also where nothing is pooled."""
+    return _average_pool(spec.projection_pool) if spec.projection_pool > 1 else nn.Identity()
+
+
 def _identity(x: torch.Tensor, spec: Unit) -> torch.Tensor:
     """The input at the size and depth of the unit's output, without parameters."""
     pad = spec.shortcut
     if pad and pad.average:
-        # TensorFlow's SAME: at an odd size the last window holds, and averages, one row less.
-        x = F.avg_pool2d(x, 2, pad.stride, ceil_mode=True, count_include_pad=False)
+        x = _average_pool(pad.stride)(x)
     else:
         # slim's subsample: a 1x1 max pool keeps every stride-th pixel from the first on.
         x = x[:, :, :: spec.stride, :: spec.stride]
@@ -132,6 +141,23 @@ class DeepStem(nn.Sequential):
         return layers[str(3 * (len(self.specs) - 1))](x)
 
 
+class SqueezeExcitation(nn.Module):
+    """What the channels of a residual are multiplied by; names as in timm."""
+
+    def __init__(self, specs: tuple[Conv, ...]):
+        super().__init__()
+        self.specs = specs
+        for i, spec in enumerate(specs, start=1):
+            self.add_module(f"fc{i}", _conv(spec))
+
+    def forward(self, x: torch.Tensor, tap=_ignore) -> torch.Tensor:
+        gates = x.mean((2, 3), keepdim=True)
+        for spec, layer in zip(self.specs, self.children(), strict=True):
+            gates = _activate(layer(gates), spec.activation)
+            tap(spec.scope, gates)
+        return x * gates
+
+
 class ResidualUnit(nn.Module):
     """One residual unit, as its `Unit` describes it."""
 
@@ -144,9 +170,12 @@ class ResidualUnit(nn.Module):
             self.add_module(f"conv{i}", _conv(conv))
             if conv.norm:
                 self.add_module(f"bn{i}", _norm(conv.depth, arch))
+        if spec.se:
+            self.se = SqueezeExcitation(spec.se)
         if spec.projection:
+            pool = [_projection_pool(spec)] if arch.shortcut == "average_projection" else []
             norm = [_norm(spec.projection.depth, arch)] if spec.projection.norm else []
-            self.downsample = nn.Sequential(_conv(spec.projection), *norm)
+            self.downsample = nn.Sequential(*pool, _conv(spec.projection), *norm)
 
     def forward(self, x: torch.Tensor, tap=_ignore) -> torch.Tensor:
         spec = self.spec
@@ -162,6 +191,8 @@ class ResidualUnit(nn.Module):
                 net = getattr(self, f"bn{i}")(net)
             net = _activate(net, conv.activation)
             tap(conv.scope, net)
+        if spec.se:
+            net = self.se(net, tap)
         if spec.bound:
             net = net.clamp(-spec.bound, spec.bound)
         net = _activate(net + shortcut, spec.activation)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from converters.graphs.network import Layer, Network, Parameter
-from slim_resnet.arch import Arch, Conv
+from slim_resnet.arch import Arch, Conv, Unit
 
 # What may come between the image and the root convolution without changing it.
 _HANDING_ON = frozenset(("identity", "cast", "pad", "stop_gradient"))
@@ -22,10 +22,14 @@ _PARTS = frozenset(
 )
 # How TensorFlow's name of an activation is called in an `Arch`; `clip` bounds residuals.
 _ACTIVATIONS = frozenset(
-    ("relu", "relu6", "leaky_relu", "elu", "selu", "swish", "softplus", "tanh", "clip")
+    ("relu", "relu6", "leaky_relu", "elu", "selu", "swish", "softplus", "sigmoid", "tanh", "clip")
 )
 # Further kinds, by the shortcut or form that brings them.
-_BY_SHORTCUT = {"pad": {"strided_slice", "avg_pool"}, "average_pad": {"avg_pool"}}
+_BY_SHORTCUT = {
+    "pad": {"strided_slice", "avg_pool"},
+    "average_pad": {"avg_pool"},
+    "average_projection": {"avg_pool"},
+}
 _BY_FORM = {"concat": {"concat"}, "branches": {"concat"}}
 
 
@@ -75,6 +79,7 @@ class Match:
         known = _PARTS | _ACTIVATIONS | _TAIL | _HANDING_ON
         known |= _BY_SHORTCUT.get(self.arch.shortcut, set())
         known |= _BY_FORM.get(self.arch.form, set())
+        known |= {"mul"} if self.arch.has_se else set()
         for layer in self.network.layers:
             if layer.kind not in known and not layer.is_shape:
                 yield f"its graph has the {layer.kind} {layer.name}, which no residual network has"
@@ -87,7 +92,7 @@ class Match:
                 yield f"its graph makes the leaky ReLU {layer.name} of other operations"
 
     def _before_the_root(self) -> Iterator[str]:
-        first = self.arch.root or self.arch.units[0].convs[0]
+        first = (*self.arch.root_convs, *self.arch.units[0].convs)[0]
         root = self._reading(f"{first.scope}/weights")
         inputs = {each.name for each in self.network.inputs}
         if len(inputs) > 1:
@@ -107,23 +112,18 @@ class Match:
         if self.arch.logits:
             name = "logits/weights" if self._reading("logits/weights") else "linear/kernel"
             return self._end_of(self._reading(name), norm=False, activation=False)
-        units = [unit for unit in self.arch.units]
-        end = self._unit_end(units[-1].convs[-1].scope, units[-1].activation)
+        end = self._unit_end(self.arch.units[-1])
         pooled = [layer for layer in self._readers.get(end or "", ()) if layer.kind == "mean"]
         return pooled[0].name if pooled else end
 
     def end_points(self) -> dict[str, str]:
         """End point of the Arch -> the value of the network that it is, where that is found."""
         found: dict[str, str | None] = {}
-        for conv in (self.arch.root, self.arch.logits):
-            if conv:
-                found[conv.scope] = self._conv_end(conv)
+        for layer in self.arch.layers:
+            if isinstance(layer, Conv):
+                found[layer.scope] = self._conv_end(layer)
         for unit in self.arch.units:
-            for conv in (unit.projection, *unit.convs):
-                if conv:
-                    found[conv.scope] = self._conv_end(conv)
-            end = self._unit_end(unit.convs[-1].scope, unit.activation)
-            found[unit.scope] = found[f"block{unit.block}"] = end
+            found[unit.scope] = found[f"block{unit.block}"] = self._unit_end(unit)
         return {name: found[name] for name in self.arch.end_points if found.get(name)}
 
     def _reading(self, name: str) -> Layer | None:
@@ -142,16 +142,17 @@ class Match:
                 value = self._next(value, kinds)
         return value
 
-    def _unit_end(self, last_conv: str, activation: bool) -> str | None:
-        """The value of the sum that the last convolution of a unit goes into."""
-        layer = self._reading(f"{last_conv}/weights")
+    def _unit_end(self, unit: Unit) -> str | None:
+        """The value of the sum that the last layer of a unit goes into."""
+        layer = self._reading(f"{unit.all_convs[-1].scope}/weights")
         value: str | None = layer.name if layer else None
-        for _ in range(3):  # a batch norm, or the clip of bounded activations, may come first
+        # A batch norm, the clip of bounded activations, or a gate and its product may come first.
+        for _ in range(4):
             readers = self._readers.get(value or "", [])
             sums = [reader for reader in readers if reader.kind in ("add", "add_n")]
             if sums:
                 value = sums[0].name
-                return self._next(value, _ACTIVATIONS) if activation else value
+                return self._next(value, _ACTIVATIONS) if unit.activation else value
             value = readers[0].name if readers else None
         return None
 

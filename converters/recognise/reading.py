@@ -153,7 +153,10 @@ class _Reader:
             )
         strides = [2] * (num_blocks - 1)
         strides = [*strides, 1] if prototype.stride_unit == "last" else [1, *strides]
-        stages = tuple(Stage(*b[:3], s) for b, s in zip(blocks, strides, strict=True))
+        stages = tuple(
+            Stage(*block[:3], stride, se_depth=self.se_depth(number))
+            for number, (block, stride) in enumerate(zip(blocks, strides, strict=True), start=1)
+        )
         family = prototype.family
         if cardinalities[0] > 1:
             family = prototype.traits.grouped or family
@@ -274,6 +277,11 @@ class _Reader:
         # Only a grouped filter sees fewer channels than it has outputs.
         cardinality = filters[3] // filters[2] if filters[2] else 0
         return num_units, self.shape(f"{unit}/conv3/weights")[3], filters[3], cardinality
+
+    def se_depth(self, block: int) -> int | None:
+        """The width of a block's squeeze-and-excitation; None where its first unit has none."""
+        name = f"block{block}/unit_1/{self.kind}/se/reduce/weights"
+        return self.shape(name)[3] if name in self.inner else None
 
     @functools.cached_property
     def num_units(self) -> Counter[int]:

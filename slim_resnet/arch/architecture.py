@@ -123,6 +123,7 @@ class Arch(Fields):
             stride_conv=None if self.stride_conv == self.kind.strided else self.stride_conv,
             padding=self.conv_padding,
             activation=make_activation(self.unit_activation, self.activation_slope),
+            average=self.shortcut == "average_projection",
             bias=self.plain_bias,
         )
 
@@ -141,8 +142,8 @@ class Arch(Fields):
         split = {"grouped": (), "concat": ("conv1",), "branches": ("conv1", "conv2")}[self.form]
         names = [conv.scope for conv in self.root_convs]
         for unit in self.units:
-            convs = (unit.projection, *unit.convs)
-            names += [c.scope for c in convs if c and c.scope.rpartition("/")[2] not in split]
+            convs = unit.all_convs
+            names += [c.scope for c in convs if c.scope.rpartition("/")[2] not in split]
             names.append(unit.scope)
             if unit.index == self.stages[unit.block - 1].num_units:
                 names.append(f"block{unit.block}")

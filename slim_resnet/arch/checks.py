@@ -8,6 +8,7 @@ from slim_resnet.arch.parts import (
     ACTIVATIONS,
     PADDINGS,
     ROOT_POOLS,
+    SHORTCUTS,
     STRIDE_UNITS,
     check_cardinality,
     check_choice,
@@ -20,7 +21,7 @@ CHOICES = {
     "root_pool": ROOT_POOLS,
     "stride_unit": STRIDE_UNITS,
     "conv_padding": ("symmetric", "same"),
-    "shortcut": ("projection", "block_projection", "pad", "average_pad"),
+    "shortcut": SHORTCUTS,
     "activation": ACTIVATIONS,
     "unit_activation": ACTIVATIONS,
     "conv_bias": ("none", "root", "units", "all"),
@@ -42,6 +43,11 @@ def check(arch: Fields) -> None:
         raise ValueError(f"{arch.name}: logits of a map are a convolution, not dense")
     if arch.deep_stem and arch.kind.preact:
         raise ValueError(f"{arch.name}: a deep stem is of nets without pre-activation")
+    if arch.has_se and arch.use_bounded_activations:
+        raise ValueError(
+            f"{arch.name}: use_bounded_activations of units with squeeze-and-excitation are not "
+            "defined"
+        )
     for stage in arch.stages:
         check_cardinality(stage.depth_bottleneck, arch.cardinality)
     _check_family(arch)

@@ -46,6 +46,8 @@ class Fields:
             arXiv:1512.03385), "pad" (zero channels, option A) or "average_pad" (2x2 average
             pooling and zero channels). "block_projection": a projection in the first unit of every
             block, also where the depth stays (TensorFlow's official ResNet-18 and -34).
+            "average_projection": a strided projection is 2x2 average pooling and a projection of
+            stride 1 (ResNet-D, arXiv:1812.01187).
         form: which of the equivalent forms of a ResNeXt unit the graph and its variables have.
         activation: of the convolutions, one of `parts.ACTIVATIONS` (`resnet_arg_scope`'s).
         unit_activation: after the sum; in pre-activation nets, of the pre-activation.
@@ -104,6 +106,11 @@ class Fields:
     @property
     def kind(self) -> UnitKind:
         return UNIT_KINDS[self.unit]
+
+    @property
+    def has_se(self) -> bool:
+        """Whether any unit has squeeze-and-excitation."""
+        return any(stage.se_depth for stage in self.stages)
 
     @property
     def conv_activation(self) -> Activation | None:

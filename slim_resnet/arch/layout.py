@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import (
+    PROJECTIONS,
+    RELU,
     RELU6,
     RESIDUAL_BOUND,
+    SIGMOID,
     Conv,
     Norm,
     Pad,
@@ -87,16 +90,20 @@ def _unit(arch: Fields, block: int, index: int, depth_in: int, stride: int, rate
     kind, stage = arch.kind, arch.stages[block - 1]
     scope = f"block{block}/unit_{index}/{arch.unit}"
     after_sum = make_activation(arch.unit_activation, arch.activation_slope)
+    pool = stride if arch.shortcut == "average_projection" else 1
+    shortcut = _shortcut(arch, f"{scope}/shortcut", depth_in, stage.depth, stride // pool, index)
     return Unit(
         scope=scope,
         block=block,
         index=index,
         stride=stride,
         preact=Norm(f"{scope}/preact", depth_in, after_sum) if kind.preact else None,
-        shortcut=_shortcut(arch, f"{scope}/shortcut", depth_in, stage.depth, stride, index),
+        shortcut=shortcut,
         convs=tuple(_convs(arch, scope, stage, depth_in, stride, rate)),
         activation=None if kind.preact else after_sum,
         bound=RESIDUAL_BOUND if arch.use_bounded_activations else None,
+        se=_squeeze_and_excitation(f"{scope}/se", stage),
+        projection_pool=pool if shortcut else 1,
     )
 
 
@@ -132,6 +139,17 @@ def _convs(
         depth = width
 
 
+def _squeeze_and_excitation(scope: str, stage: Stage) -> tuple[Conv, ...]:
+    """Its two layers, whatever the activations of the others are (section 3 of the paper)."""
+    if stage.se_depth is None:
+        return ()
+    plain = {"norm": False, "bias": True}
+    return (
+        Conv(f"{scope}/reduce", 1, stage.depth, stage.se_depth, activation=RELU, **plain),
+        Conv(f"{scope}/expand", 1, stage.se_depth, stage.depth, activation=SIGMOID, **plain),
+    )
+
+
 def _last(arch: Fields) -> dict:
     """What follows the last convolution of a unit, and its projection."""
     if arch.kind.preact:
@@ -146,7 +164,7 @@ def _shortcut(
     is_projected = arch.shortcut == "block_projection" and index == 1
     if depth == depth_in and not is_projected:
         return None
-    if arch.shortcut in ("projection", "block_projection"):
+    if arch.shortcut in PROJECTIONS:
         after = {"activation": RELU6} if arch.use_bounded_activations else {}
         return Conv(scope, 1, depth_in, depth, stride, **{**_last(arch), **after})
     zeros = (depth - depth_in) // 2
@@ -160,7 +178,12 @@ def scaled_stages(arch: Fields, depth_multiplier: float, min_base_depth: int) ->
         old = stage.depth // 4
         base = max(int(old * depth_multiplier), min_base_depth)
         width = int(base * (stage.depth_bottleneck // arch.cardinality) / old)
-        return dataclasses.replace(stage, depth=4 * base, depth_bottleneck=width * arch.cardinality)
+        return dataclasses.replace(
+            stage,
+            depth=4 * base,
+            depth_bottleneck=width * arch.cardinality,
+            se_depth=stage.se_depth and max(stage.se_depth * base // old, 1),
+        )
 
     return tuple(map(scaled, arch.stages))
 

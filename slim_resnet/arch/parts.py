@@ -16,6 +16,10 @@ PADDINGS = ("symmetric", "same", "valid")
 # torchvision; "zeros": a pixel of zeros, which differs from that where its input may be negative.
 ROOT_POOLS = ("same", "symmetric", "zeros", "valid", "none")
 
+# Shortcuts that are 1x1 convolutions where a unit changes the depth, and those without parameters.
+PROJECTIONS = ("projection", "block_projection", "average_projection")
+SHORTCUTS = (*PROJECTIONS, "pad", "average_pad")
+
 # Where a block's stride sits.
 STRIDE_UNITS = ("last", "first")
 
@@ -61,7 +65,7 @@ class Activation:
         return f"{self.name} (slope {self.slope:g})" if self.name == "leaky_relu" else self.name
 
 
-RELU, RELU6 = Activation("relu"), Activation("relu6")
+RELU, RELU6, SIGMOID = Activation("relu"), Activation("relu6"), Activation("sigmoid")
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class Stage:
 
     `stride` sits in the block's last or first unit, see `Arch.stride_unit`. `depth_bottleneck` is
     the whole width of the 3x3 convolution, all groups together. `unit_rates` multiply the rate of
-    atrous convolution, one for each unit (DeepLab's multi-grid); (): all 1.
+    atrous convolution, one for each unit (DeepLab's multi-grid); (): all 1. `se_depth` is the width
+    of the squeeze-and-excitation that ends the residual of each unit; None: there is none.
     """
 
     num_units: int
@@ -129,6 +134,7 @@ class Stage:
     depth_bottleneck: int
     stride: int
     unit_rates: tuple[int, ...] = ()
+    se_depth: int | None = None
 
     def __post_init__(self):
         if self.unit_rates and len(self.unit_rates) != self.num_units:
@@ -213,7 +219,9 @@ class Unit:
 
     With `preact`, convs and a projection shortcut read its output, the identity reads the input.
     `bound`: the residual is clipped to -bound ... bound before the sum. `activation` follows the
-    sum.
+    sum. `se`: the two layers of squeeze-and-excitation (arXiv:1709.01507), which compute what the
+    residual's channels are multiplied by from its average over all positions. `projection_pool`:
+    the stride of the 2x2 average pooling (TensorFlow's SAME) before a projection; 1: there is none.
     """
 
     scope: str
@@ -225,11 +233,19 @@ class Unit:
     convs: tuple[Conv, ...]
     activation: Activation | None
     bound: float | None = None
+    se: tuple[Conv, ...] = ()
+    projection_pool: int = 1
 
     @property
     def layers(self) -> tuple[Conv | Norm, ...]:
         """Every layer with variables, in the order in which slim creates them."""
-        return tuple(x for x in (self.preact, self.projection, *self.convs) if x)
+        return tuple(x for x in (self.preact, *self.all_convs) if x)
+
+    @property
+    def all_convs(self) -> tuple[Conv, ...]:
+        """Every convolution, in the same order."""
+        projection = (self.projection,) if self.projection else ()
+        return (*projection, *self.convs, *self.se)
 
     @property
     def projection(self) -> Conv | None:
@@ -271,6 +287,8 @@ class UnitOptions:
         padding: of a strided 3x3 convolution, "symmetric" or "same".
         activation: after the sum; in pre-activation units, of the pre-activation.
         project: whether the shortcut is a 1x1 convolution though the depth stays.
+        average: whether a projection has its stride in a 2x2 average pooling before it.
+        se_depth: the width of squeeze-and-excitation; None: there is none.
         bias: whether the convolutions of pre-activation units without a batch norm have biases.
     """
 
@@ -278,6 +296,8 @@ class UnitOptions:
     padding: str = "symmetric"
     activation: Activation | None = RELU
     project: bool = False
+    average: bool = False
+    se_depth: int | None = None
     bias: bool = True
 
 

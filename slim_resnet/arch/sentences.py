@@ -43,8 +43,12 @@ def _assumptions(arch: Fields) -> Iterator[tuple[str, str]]:
     yield "output_stride", _output_stride(arch)
     if any(unit.shortcut and not unit.projection for unit in units(arch)):
         yield "shortcut", f"shortcut {arch.shortcut}"
-    if arch.deep_stem:  # ResNet-D has such a stem, and averages before its projections
+    if arch.shortcut == "average_projection":
+        yield "shortcut", "2x2 average pooling before strided projections"
+    elif arch.deep_stem:  # ResNet-D has such a stem, and averages before its projections
         yield "shortcut", "no pooling in shortcuts"
+    if arch.has_se:
+        yield "activation", "squeeze-and-excitation of ReLU and sigmoid before the sum"
     ends = "logits" if logits(arch) else "features"
     pooled = "of the pooled features" if logits(arch) else "pooled"
     yield "global_pool", f"{ends} {pooled if arch.global_pool else 'of every position'}"
@@ -78,6 +82,10 @@ def _output_stride(arch: Fields) -> str:
     return f"output_stride {total} ({multi_grid[2:] or 'no atrous convolution'})"
 
 
+def _widths(arch: Fields) -> str:
+    return "-".join(str(stage.se_depth or "none") for stage in arch.stages)
+
+
 def deviations(arch: Fields) -> list[str]:
     """What of `arch` is neither slim's nor a convention's, a few words each."""
     told = {
@@ -86,6 +94,8 @@ def deviations(arch: Fields) -> list[str]:
         f"{arch.root_kernel}x{arch.root_kernel} root of stride {arch.root_stride}, "
         f"{_POOLS[arch.root_pool]}": stem_of(arch) == CUSTOM,
         f"deep stem of {'-'.join(map(str, arch.deep_stem))}": arch.deep_stem != (),
+        f"squeeze-and-excitation of {_widths(arch)}": arch.has_se,
+        "average pooling before strided projections": arch.shortcut == "average_projection",
         f"root {_PADDINGS[arch.root_padding]}": arch.root_padding != "symmetric",
         _stride(arch): convention_of(arch) == CUSTOM,
         _POOLS[arch.root_pool]: convention_of(arch) == CUSTOM and stem_of(arch) == "imagenet",

@@ -70,7 +70,8 @@ def unit_variables(unit: Unit, form: str, norm: NormVariables = NORM) -> list[Va
                 found.append(_part(unit, variable, branch, -1, conv.depth // cardinality, conv))
         if form == "branches":
             found.append(_part(unit, last_weights, branch, 2, last.depth_in // cardinality, last))
-    return found + ([] if form == "branches" else [last_weights]) + last_rest
+    after = [v for layer in unit.se for v in layer_variables(layer, norm)]
+    return found + ([] if form == "branches" else [last_weights]) + last_rest + after
 
 
 def _part(

@@ -54,7 +54,7 @@ def _selected(node: Node) -> Output | None:
     if node.op != "Mul":
         return None
     for value, other in zip(reversed(node.inputs), node.inputs, strict=True):
-        cast = getattr(value, "node", None)
+        cast = value.node if isinstance(value, Output) else None
         if cast and cast.op == "Cast" and cast.attributes["SrcT"] == "bool":
             zero = Leaf("constant", None, cast.attributes["DstT"], (), 0)
             return Output(Node(node.name, "SelectV2", {}, (cast.inputs[0], other, zero)), 0)

@@ -19,12 +19,42 @@ def shapes(arch, scope="net"):
     return {prefix + v.name: v.shape for v in arch.variables}
 
 
-@pytest.mark.parametrize("name", sorted(arch_lib.REGISTRY))
+# Whether projections pool is nothing that slim's names tell.
+POOLING = {n for n, a in arch_lib.REGISTRY.items() if a.shortcut == "average_projection"}
+
+
+@pytest.mark.parametrize("name", sorted(set(arch_lib.REGISTRY) - POOLING))
 @pytest.mark.parametrize("num_classes", [10, 1001, None])
 def test_registry_entries_are_recognised(name, num_classes):
     arch = arch_lib.get(name, num_classes=num_classes)
     found = detect(shapes(arch), "x")
     assert (found.arch, found.scope) == (arch, "net")
+
+
+@pytest.mark.parametrize("name", sorted(POOLING))
+def test_pooling_before_projections_is_told_and_never_guessed(name):
+    arch = arch_lib.get(name, num_classes=10)
+    plain = detect(shapes(arch), "x").arch
+    assert (plain.deep_stem, plain.shortcut) == ((32, 32), "projection")
+    assert ("shortcut", "no pooling in shortcuts") in arch_lib.assumptions(plain)
+    assert detect(shapes(arch), "x", arch=name).arch == arch
+    facts = {"shortcut": "average_projection"}
+    found = detect(shapes(arch), "x", convention="torchvision", facts=facts).arch
+    assert found.replace(name=name) == arch
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("net/block2/unit_3/bottleneck_v1/se/expand/biases"), "no variable net/"),
+        (lambda s: s.update({"net/block2/unit_1/bottleneck_v1/se/reduce/weights": (9,)}), "rank 4"),
+    ],
+)
+def test_squeeze_and_excitation_is_in_every_unit_of_a_block(change, message):
+    found = shapes(arch_lib.get("se_resnet_v1_50"))
+    change(found)
+    with pytest.raises(converters.CheckpointError, match=message):
+        detect(found, "x")
 
 
 R50 = arch_lib.get("resnet_v1_50")

@@ -101,6 +101,8 @@ def slim_logits(arch, values, images):
             "torchvision", "wide_resnet_v1_50_2", "wide_resnet50_2", marks=pytest.mark.slow
         ),
         ("timm", "resnext_v1_50", "resnext50_32x4d"),
+        pytest.param("timm", "se_resnext_v1_50", "seresnext50_32x4d", marks=pytest.mark.slow),
+        pytest.param("timm", "resnet_v1_50_d", "resnet50d", marks=pytest.mark.slow),
         pytest.param(
             "torchvision", "resnext_v1_101_32x8d", "resnext101_32x8d", marks=pytest.mark.slow
         ),
@@ -139,6 +141,51 @@ def test_their_models_have_the_names_and_shapes_of_ours(library, name, model, th
     ours = {row.torch: row.to_torch(np.broadcast_to(0.0, row.shape)).shape for row in rows}
     counters = set(left_out(theirs))
     assert {n: tuple(t.shape) for n, t in theirs.items() if n not in counters} == ours
+
+
+@pytest.mark.parametrize(
+    ("classes", "description"),
+    [
+        (
+            {"cardinality": 32, "base_width": 4, "block_args": {"attn_layer": "se"}},
+            "cardinality 32, 5 classes, squeeze-and-excitation of 16-32-64-128",
+        ),
+        (
+            {"stem_type": "deep", "stem_width": 32, "avg_down": True},
+            "deep stem of 32-32, average pooling before strided projections",
+        ),
+    ],
+    ids=["seresnext", "resnet-d"],
+)
+def test_timms_classes_are_told_by_their_names(classes, description, their_model, tmp_path):
+    """One unit a block: timm's module, slim's graph and our models compute the same."""
+    resnet = pytest.importorskip("timm").models.resnet
+    made = resnet.ResNet(resnet.Bottleneck, (1, 1, 1, 1), num_classes=5, **classes)
+    net, path = randomize(made), tmp_path / "net.pth"
+    torch.save(net.state_dict(), path)
+    ckpt = load_weights(path, "timm")
+    assert description in ckpt.arch.describe()
+    own = load_weights(path, "torch", convention="torchvision")
+    assert own.arch.replace(name=ckpt.arch.name) == ckpt.arch
+    counters = set(left_out(net.state_dict()))
+    state = {name: value for name, value in arrays(net).items() if name not in counters}
+    assert_same_bits(dict(sorted(to_state(ckpt, "torch").items())), dict(sorted(state.items())))
+
+    values = {v.name: ckpt[ckpt.full_name(v.name)] for v in ckpt.arch.variables}
+    ours, model = converters.to_torch(ckpt), converters.to_keras(ckpt)
+    for height, width in ((64, 96), (75, 59)):
+        images = torch.randn(2, 3, height, width, generator=torch.manual_seed(1)).double()
+        by_place = images.permute(0, 2, 3, 1).numpy()
+        with torch.inference_mode():
+            expected = net.double()(images).numpy()
+            single = ours.float()(images.float()).numpy()
+            found = [ours.double()(images).numpy(), slim_logits(ckpt.arch, values, by_place)]
+        bound = np.abs(expected).max()
+        assert bound > 0.1
+        assert all(np.abs(each - expected).max() <= 1e-12 * bound for each in found)
+        singles = [single, np.array(model(by_place.astype(np.float32)))]
+        singles.append(slim_logits(ckpt.arch, values, by_place.astype(np.float32)))
+        assert all(np.abs(each - expected).max() <= 2e-5 * bound for each in singles)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -115,6 +115,8 @@ register(
         fixed={
             "root_block": True,
             "root_pool": "none",
+            "has_se": False,
+            "shortcut": "average_pad",
             "use_bounded_activations": False,
             "use_batch_norm": True,
             "batch_norm_scale": True,

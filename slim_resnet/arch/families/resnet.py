@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from slim_resnet.arch.architecture import Arch
 from slim_resnet.arch.family import Family, add, register
 from slim_resnet.arch.parts import Stage, stage_width
@@ -38,6 +40,27 @@ def imagenet(family: str, unit: str, depth: int, groups: str | None = None) -> A
     return Arch(name, family, unit, stages, cardinality)
 
 
+def with_se(arch: Arch) -> Arch:
+    """`arch` with squeeze-and-excitation (arXiv:1709.01507), of a sixteenth of its channels."""
+    stages = (dataclasses.replace(s, se_depth=max(s.depth // 16, 8)) for s in arch.stages)
+    return arch.replace(name=f"se_{arch.name}", stages=tuple(stages))
+
+
+def resnet_d(depth: int) -> Arch:
+    """ResNet-D of arXiv:1812.01187: a root of three 3x3, and nothing skipped by projections.
+
+    Its blocks have their strides in the first unit, where the projections are.
+    """
+    arch = imagenet("resnet_v1", "bottleneck_v1", depth)
+    return arch.replace(
+        name=f"{arch.name}_d",
+        deep_stem=(32, 32),
+        root_kernel=3,
+        shortcut="average_projection",
+        convention="torchvision",
+    )
+
+
 # What slim's published checkpoints take, by its README and preprocessing code
 # (`vgg_preprocessing.py`, `inception_preprocessing.py`).
 register(
@@ -62,6 +85,8 @@ add(
         for depth in (50, 101)
     )
 )
+add(with_se(imagenet("resnet_v1", "bottleneck_v1", 50)))
+add(*map(resnet_d, (50, 101)))
 
 register(
     Family(

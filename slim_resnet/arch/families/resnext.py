@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slim_resnet.arch.families.resnet import imagenet
+from slim_resnet.arch.families.resnet import imagenet, with_se
 from slim_resnet.arch.family import Family, add, register
 
 register(
@@ -14,6 +14,7 @@ register(
 )
 add(*(imagenet("resnext_v1", "bottleneck_v1", depth, "32x4d") for depth in (50, 101, 152)))
 add(*(imagenet("resnext_v1", "bottleneck_v1", 101, groups) for groups in ("32x8d", "64x4d")))
+add(*(with_se(imagenet("resnext_v1", "bottleneck_v1", depth, "32x4d")) for depth in (50, 101)))
 
 register(
     Family(

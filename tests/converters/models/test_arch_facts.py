@@ -14,15 +14,15 @@ from slim_resnet.regression.record import seeded_value
 SIZES = ((33, 40), (46, 35))  # odd and even, both ways
 
 
-def small(name, **facts):
-    """Two blocks of an entry, at a few channels."""
+def small(name, se=(None, None), **facts):
+    """Two blocks of an entry, at a few channels; `se` are widths of squeeze-and-excitation."""
     arch = arch_lib.get(name, num_classes=3)
     cardinality = min(arch.cardinality, 2)
     widths = [(8, 4), (12, 6)] if len(arch.kind.convs) == 3 else [(4, 4), (6, 6)]
     strides = (2, 1) if arch.stride_unit == "last" else (1, 2)
     stages = tuple(
-        Stage(units, *width, stride)
-        for units, width, stride in zip((2, 1), widths, strides, strict=True)
+        Stage(units, *width, stride, se_depth=se_depth)
+        for units, width, stride, se_depth in zip((2, 1), widths, strides, se, strict=True)
     )
     arch = arch.replace(name="net", stages=stages, cardinality=cardinality, root_depth=5)
     return arch.replace(**facts)
@@ -72,6 +72,26 @@ CASES = [
     ("resnet_v2_50", {"plain_bias": False, "shortcut": "block_projection"}),
     ("resnext_v1_50", {"form": "branches", "conv_bias": "units", "activation": "none"}),
     ("resnext_v1_50", {"form": "concat", "conv_bias": "all", "batch_norm_scale": False}),
+    # ResNet-D, and its pooling in other units
+    (
+        "resnet_v1_50",
+        {"deep_stem": (6, 5), "root_kernel": 3, "shortcut": "average_projection"}
+        | {"convention": "torchvision"},
+    ),
+    ("resnet_v1_18", {"shortcut": "average_projection", "stride_unit": "first"}),
+    ("resnet_v2_50", {"shortcut": "average_projection", "stride_unit": "first"}),
+    (
+        "resnet_v1_50",
+        {"shortcut": "average_projection", "stride_unit": "first", "output_stride": 4},
+    ),
+    # squeeze-and-excitation in units of every kind and form
+    ("resnet_v1_50", {"se": (3, 2), "convention": "torchvision"}),
+    ("resnet_v1_18", {"se": (3, 2), "activation": "elu", "use_batch_norm": False}),
+    ("resnet_v2_50", {"se": (3, 2), "plain_bias": False, "batch_norm_scale": False}),
+    ("resnet_cifar_20", {"se": (1, None), "root_depth": 4}),
+    ("resnext_v1_50", {"se": (3, 2), "conv_bias": "all"}),
+    ("resnext_v1_50", {"se": (3, None), "form": "concat", "global_pool": False}),
+    ("resnext_v1_50", {"se": (None, 2), "form": "branches", "shortcut": "average_projection"}),
 ]
 
 

@@ -49,6 +49,14 @@ CASES = [
     ("resnet_v1_50", {"output_stride": 16, "multi_grid": "1,2,4", "stride_unit": "first"}),
     ("resnet_v1_18", {"multi_grid": "2,4"}),
     ("resnet_v1_18", {"strides": "3,1,2,1"}),
+    # ResNet-D: a deep stem, and pooling before strided projections
+    ("resnet_v1_50_d", {}),
+    ("resnet_v1_18", {"shortcut": "average_projection", "stride_unit": "first"}),
+    ("resnet_v1_18", {"deep_stem": (3, 2), "root_kernel": 3, "root_padding": "valid"}),
+    ("resnet_v2_50", {"shortcut": "average_projection", "stride_unit": "first"}),
+    ("se_resnet_v1_50", {"convention": "torchvision"}),
+    ("se_resnext_v1_50", {"activation": "elu", "form": "branches"}),
+    ("se_resnext_v1_50", {"form": "concat", "use_batch_norm": False}),
 ]
 # Field of an Arch that variables do not tell -> its default, which is slim's.
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Arch) if f.name in TOLD}

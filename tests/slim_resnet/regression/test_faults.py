@@ -146,8 +146,10 @@ def test_another_decay_of_the_moving_averages(differences, read):
     record = read("resnet_v1_50_train")
     found = differences(resnet_v1.resnet_v1_50, record=record, scope=scope)
     assert len(found["graph"]) == 106
-    assert found["graph"][0].startswith("resnet_v1_50/conv1/BatchNorm/AssignMovingAvg/sub: input 1")
-    assert found["graph"][0].endswith("constant 0.9 where the record has float32 constant 0.997")
+    assert found["graph"][0].startswith("resnet_v1_50/conv1/BatchNorm/AssignMovingAvg/mul: input 1")
+    assert found["graph"][0].endswith(
+        "0.100000024 where the record has float32 constant 0.003000021"
+    )
 
 
 def test_a_renamed_variable(differences):
