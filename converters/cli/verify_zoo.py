@@ -15,7 +15,7 @@ from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.regression.record import seeded_value
 
 # Deep nets and wide CIFAR nets at small images: the structure is the same, the time is not.
-SIZES = {"imagenet": ((64, 64), (49, 33)), "cifar": ((32, 32), (17, 23))}
+SIZES = {224: ((64, 64), (49, 33)), 32: ((32, 32), (17, 23))}
 
 
 def main() -> int:
@@ -34,7 +34,8 @@ def main() -> int:
                 changed = ckpt.arch.convention != arch_lib.get(name).convention
                 label = f"{name}, {ckpt.arch.convention} convention" if changed else name
                 bar.update(task, description=label)
-                report = converters.verify(ckpt, image_sizes=SIZES[ckpt.arch.stem], batch_size=1)
+                sizes = SIZES[ckpt.arch.default_image_size]
+                report = converters.verify(ckpt, image_sizes=sizes, batch_size=1)
                 rows.append(row(label, ckpt.arch, report))
                 if not report.passed:
                     failed.append(f"{label}: {report.first_divergence}")

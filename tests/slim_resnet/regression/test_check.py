@@ -27,8 +27,7 @@ CASES = {
 # A graph that is "same" because little of it was looked at would be no proof. Convolutions, batch
 # norms, ReLUs, sums, pads, pools; mean, bias, softmax and its two reshapes (what the last reshapes
 # to follows from the input's shape and is compared by its values, no node); for each batch norm two
-# updates of four nodes.
-# ... of each batch norm two updates of three nodes: 1 - decay is a constant.
+# updates of three nodes (1 - decay is a constant).
 NODES = {"resnet_v1_50_train": 54 + 53 + 49 + 16 + 4 + 4 + 5 + 53 * 6}
 
 
