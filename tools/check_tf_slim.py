@@ -44,7 +44,7 @@ def main() -> int:
         else:
             print_table(title, columns, rows)
     for problem in report.problems:
-        terminal.console.print(problem, markup=False, soft_wrap=True)
+        terminal.console.print(problem, soft_wrap=True)
     return 1 if report.problems else 0
 
 

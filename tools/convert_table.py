@@ -79,7 +79,7 @@ def convert_all(
                 result = converter.convert(read_case(folder), target)
                 write_json(path, dataclasses.asdict(result))
                 said = result.error or f"{result.difference:.1e}"
-                terminal.console.print(f"{path.stem}: {said}", markup=False, soft_wrap=True)
+                terminal.console.print(f"{path.stem}: {said}", soft_wrap=True)
 
 
 def result_path(folder: str, target: str, work: pathlib.Path) -> pathlib.Path:

@@ -64,7 +64,7 @@ def main() -> int:
     for target, name in (("torch", "resnet.safetensors"), ("keras", "resnet.keras")):
         path = f"{args.output_dir}/{name}"
         formats.writer(target, path)(ckpt)
-        terminal.console.print(f"wrote {path}", markup=False)
+        terminal.console.print(f"wrote {path}")
     return 0
 
 

@@ -54,7 +54,7 @@ def main() -> int:
         kept = [path for result in results for path in keep(result, whole, args)]
     terminal.console.print(table(results, args.seed))
     for path in kept:
-        terminal.console.print(f"failed: {path}", markup=False)
+        terminal.console.print(f"failed: {path}")
     return 1 if any(result.failures for result in results) else 0
 
 

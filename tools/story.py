@@ -89,11 +89,9 @@ def main() -> int:
     terminal.console.print(summary(rows))
     failed = [claim for _, _, found in rows for claim in broken(found, args.accuracy)]
     for claim in failed:
-        terminal.console.print(claim, markup=False)
+        terminal.console.print(claim)
     if not failed:
-        terminal.console.print(
-            f"the models agree on every image, all above {args.accuracy:.2%}", markup=False
-        )
+        terminal.console.print(f"the models agree on every image, all above {args.accuracy:.2%}")
     return int(bool(failed))
 
 
@@ -105,7 +103,7 @@ def run(step: Step, folder: pathlib.Path) -> float:
     """
     command = [sys.executable, str(_TOOLS.resolve() / f"{step.tool}.py"), *step.args]
     terminal.console.print(
-        f"\n$ python tools/{step.tool}.py {shlex.join(step.args)}", markup=False, soft_wrap=True
+        f"\n$ python tools/{step.tool}.py {shlex.join(step.args)}", soft_wrap=True
     )
     start = time.perf_counter()
     # Threads that spin while they wait starve the other processes.

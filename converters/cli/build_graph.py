@@ -62,7 +62,7 @@ def main() -> int:
         terminal.console.print(blocks_table(arch, size, graph.summarize(arch, end_points)))
         if args.output_dir:
             files = graph.write(args.output_dir, init_checkpoint=args.init_checkpoint)
-            terminal.console.print(f"wrote {', '.join(files)} to {args.output_dir}", markup=False)
+            terminal.console.print(f"wrote {', '.join(files)} to {args.output_dir}")
     return 0
 
 

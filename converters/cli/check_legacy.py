@@ -67,11 +67,11 @@ def main() -> int:
     terminal.console.print(aspect_table(checked))
     if args.html:
         write_page(args.html, checked)
-        terminal.console.print(f"wrote {args.html}", markup=False)
+        terminal.console.print(f"wrote {args.html}")
     if checked.first is None:
         terminal.console.print("no difference: this is the network that was recorded")
         return 0
-    terminal.console.print(f"first difference: {checked.first}", markup=False, soft_wrap=True)
+    terminal.console.print(f"first difference: {checked.first}", soft_wrap=True)
     return 1
 
 

@@ -15,7 +15,6 @@ import collections
 import contextlib
 import os
 
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from converters import batch, formats
@@ -231,7 +230,7 @@ def summarize(outcomes: list[Outcome]) -> None:
             f"{outcome.seconds:.1f}",
             "FAILED" if outcome.error else verdict,
         )
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
         if outcome.left_out and not outcome.error:
             left_out[listed(outcome.left_out)] += 1
     if outcomes:
@@ -265,7 +264,7 @@ def below(kind: str, names: tuple[str, ...]) -> str:
 
 
 def say(text: str) -> None:
-    terminal.console.print(text, markup=False, soft_wrap=True)
+    terminal.console.print(text, soft_wrap=True)
 
 
 def start() -> None:

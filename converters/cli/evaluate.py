@@ -44,7 +44,7 @@ def main() -> int:
         check_target(args.json)
     dataset = datasets.load(args.dataset, args.data_dir, args.split, image_size=args.image_size)
     for note in dataset.notes:
-        terminal.console.print(f"note: {note}", markup=False)
+        terminal.console.print(f"note: {note}")
     found = {}
     with terminal.progress() as bar:
         task = bar.add_task("", total=None)
@@ -88,7 +88,6 @@ def report_differences(found: dict[tuple[str, str], Evaluation]) -> int:
             terminal.console.print(
                 f"{path} ({engine}) puts {images.size} images into another class than {first[0]} "
                 f"({first[1]}): {shown}",
-                markup=False,
                 soft_wrap=True,
             )
     if others and not any(images.size for images in differing.values()):

@@ -80,7 +80,7 @@ def main() -> int:
     steps = args.steps
     if steps is None:
         steps = steps_for(args.epochs, len(training), args.batch_size * processes)
-    recipe = recipe_of(args, steps)
+    recipe = recipe_of(args, steps, len(training))
     net = finetune.open_network(args.checkpoint, **terminal.network(args))
     notes = [*training.notes, *test.notes]
     if net.arch.num_classes != training.num_classes:
@@ -149,7 +149,7 @@ def results(dataset, before: Evaluation, after: Evaluation):
 
 
 def say(text: str) -> None:
-    terminal.console.print(text, markup=False, soft_wrap=True)
+    terminal.console.print(text, soft_wrap=True)
 
 
 def start() -> None:

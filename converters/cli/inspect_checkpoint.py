@@ -9,7 +9,6 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.markup import escape
 from rich.table import Table
 
 import converters
@@ -42,7 +41,7 @@ class _Schemes(argparse.Action):
         listing = terminal.table("", "scheme", "of", "a variable", "variants")
         for name, scheme in schemes.shipped().items():
             variants = ", ".join(scheme.variants) or "-"
-            listing.add_row(name, escape(scheme.about), escape(scheme.example), variants)
+            listing.add_row(name, scheme.about, scheme.example, variants)
         terminal.console.print(listing)
         parser.exit()
 
@@ -54,7 +53,6 @@ def main() -> int:
     out.print(
         f"{file.path}: {file.format}, {len(file)} variables, {file.nbytes / 1e6:.1f} MB in "
         f"{len(file.files)} files",
-        markup=False,
     )
     if args.variables:
         listing = terminal.table("", "variable", "shape", "dtype")
@@ -66,14 +64,14 @@ def main() -> int:
     try:
         ckpt = converters.load_checkpoint(args.checkpoint, **terminal.network(args))
     except converters.CheckpointError as error:
-        out.print(f"not recognised: {error}", markup=False)
+        out.print(f"not recognised: {error}")
         return 1
     out.print(table("", rows(ckpt, args)))
     network = ckpt.network or (ckpt.match and ckpt.match.network)
     if args.layers and network:
         out.print(layers(ckpt))
     for note in ckpt.notes:
-        out.print(f"note: {note}", markup=False)
+        out.print(f"note: {note}")
     return 0
 
 
@@ -97,7 +95,7 @@ def table(title: str, values: Mapping[str, str]) -> Table:
     made = terminal.table(title, "", "value", text=("value",))
     made.show_header = False
     for name, value in values.items():
-        made.add_row(*(escape(t if t.isprintable() else ascii(t)) for t in (name, value)))
+        made.add_row(*(t if t.isprintable() else ascii(t) for t in (name, value)))
     return made
 
 
@@ -170,7 +168,7 @@ def layers(ckpt: converters.Recognised) -> Table:
     )
     for layer in layer_rows(ckpt):
         cells = (layer.name, layer.kind, ", ".join(layer.reads), shape_text(layer.shape))
-        made.add_row(*map(escape, cells))
+        made.add_row(*cells)
     return made
 
 

@@ -7,8 +7,14 @@ import argparse
 from slim_resnet.training.recipe import Recipe
 
 
-def recipe_of(args: argparse.Namespace, steps: int, **more) -> Recipe:
-    """The `Recipe` of parsed arguments; `more` are fields that only one script has."""
+def recipe_of(args: argparse.Namespace, steps: int, images: int, **more) -> Recipe:
+    """The `Recipe` of parsed arguments; `more` are fields that only one script has.
+
+    Raises:
+        ValueError: a batch is larger than all `images` to train on, or a field makes no sense.
+    """
+    if args.batch_size > images:
+        raise ValueError(f"--batch-size {args.batch_size}: there are {images} images to train on")
     return Recipe(
         steps=steps,
         batch_size=args.batch_size,

@@ -18,8 +18,6 @@ import argparse
 import sys
 from collections import Counter
 
-from rich.markup import escape
-
 from converters.cli import terminal
 
 
@@ -85,7 +83,7 @@ def show(title: str, findings: list) -> None:
         )
         for (symbol, successor, note), items in rows.items():
             today = successor.replace("tensorflow.", "tf.", 1)
-            table.add_row(*map(escape, (symbol, today, note, places(items))))
+            table.add_row(symbol, today, note, places(items))
         terminal.console.print(table)
 
 
@@ -98,7 +96,7 @@ def places(items: list) -> str:
 
 
 def say(text: str) -> None:
-    terminal.console.print(text, markup=False, emoji=False, soft_wrap=True)
+    terminal.console.print(text, soft_wrap=True)
 
 
 MODES = {"--check": check, "--rewrite": rewrite}

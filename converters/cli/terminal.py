@@ -20,7 +20,10 @@ from slim_resnet.arch.parts import CONVENTIONS
 from slim_resnet.frameworks import quiet_stderr
 
 # A pipe has no width: leave room, so that what another program reads is not folded.
-console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+# What is printed is text, no markup: names of variables have brackets and colons of their own.
+console = Console(
+    width=None if sys.stdout.isatty() else 160, highlight=False, markup=False, emoji=False
+)
 
 _PYTHON_CHATTER = (
     r"`layer\.apply` is deprecated",
@@ -50,7 +53,7 @@ def progress() -> Progress:
     """A spinner with the step at hand, on a terminal; nothing in a pipe."""
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         console=console,
         transient=True,

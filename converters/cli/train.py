@@ -86,7 +86,7 @@ def make_run(args: argparse.Namespace, task: tasks.Task | None):
         for split in datasets.SPLITS
     )
     for note in (*training.notes, *test.notes):
-        terminal.console.print(f"note: {note}", markup=False)
+        terminal.console.print(f"note: {note}")
     arch = network.choose(
         args.arch,
         training.num_classes,
@@ -101,7 +101,7 @@ def make_run(args: argparse.Namespace, task: tasks.Task | None):
     if steps is None:
         together = task.num_workers if task and not args.asynchronous else 1
         steps = steps_for(epochs, len(training), args.batch_size * together)
-    recipe = recipe_of(args, steps, ema=args.ema)
+    recipe = recipe_of(args, steps, len(training), ema=args.ema)
     initial = {}
     if args.init_from:
         from converters.evaluation import warm_start
@@ -139,7 +139,6 @@ def main() -> int:
         f"{run.arch.name} ({run.arch.describe()}, {run.arch.num_parameters:,} parameters) on "
         f"{run.training.name}: {len(run.training):,} images, {run.recipe.steps:,} steps of "
         f"{run.recipe.batch_size}",
-        markup=False,
     )
     with Reporter(run) as reporter:
         try:
@@ -149,7 +148,7 @@ def main() -> int:
             return 1
     if task is None or task.is_chief:
         report_speed(run, result)
-        terminal.console.print(f"wrote {curves.draw(run.output, run.arch.name)}", markup=False)
+        terminal.console.print(f"wrote {curves.draw(run.output, run.arch.name)}")
     if result.signal:
         terminal.console.print(
             f"stopped after step {result.step}, which is saved: the same command goes on from it"
@@ -240,7 +239,7 @@ class Reporter(Observer):
 
     def _print(self, line: str) -> None:
         self._last_line = time.monotonic()
-        self._bar.console.print(line, markup=False)
+        self._bar.console.print(line)
 
 
 def start() -> None:

@@ -30,12 +30,11 @@ def main() -> int:
     new = converters.transcode(ckpt, args.form)
     formats.write_checkpoint(new, args.output)
     for note in ckpt.notes:
-        terminal.console.print(f"note: {note}", markup=False, soft_wrap=True)
+        terminal.console.print(f"note: {note}", soft_wrap=True)
     left_out = ckpt.auxiliary.get("zero-debias helpers", [])
     terminal.console.print(
         f"wrote {args.output}: {ckpt.arch.form} -> {args.form}, {len(ckpt)} -> {len(new)} variables"
         + (f", {len(left_out)} zero-debias helpers left out" if left_out else ""),
-        markup=False,
     )
     return 0
 

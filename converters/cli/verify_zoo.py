@@ -48,7 +48,7 @@ def main() -> int:
             table.add_row(*cells)
         terminal.console.print(table)
     for line in failed:
-        terminal.console.print(line, markup=False)
+        terminal.console.print(line)
     return 1 if failed else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from converters.files import CheckpointError, WeightsFile, open_weights
 from converters.files.graphdef import Graph
@@ -15,6 +15,7 @@ from converters.graphs.network import Network
 from converters.recognise import schemes
 from converters.recognise.detection import AmbiguousError, Detected, detect
 from converters.recognise.matching import Match
+from converters.recognise.patience import limited
 from converters.recognise.reading import readings
 from converters.recognise.recognised import Recognised
 from converters.recognise.recorded import recorded_arch
@@ -242,7 +243,7 @@ def _by_names(
         facts=facts,
         notes=notes,
         assumed=[*_called(scheme), *(words for _, words in assumptions(found.arch))],
-        ignored=tuple(name for name in file if ignore.search(name)) if ignore else (),
+        ignored=_fitting(ignore, file),
         graph_unused=unused,
         scheme=scheme,
     )
@@ -353,6 +354,14 @@ def _pattern(ignore: str | None) -> re.Pattern[str] | None:
         return re.compile(ignore)
     except re.error as error:
         raise ValueError(f"--ignore {ignore!r} is no regular expression: {error}") from error
+
+
+def _fitting(pattern: re.Pattern[str] | None, names: Iterable[str]) -> tuple[str, ...]:
+    """The names in which the user's expression is found."""
+    if pattern is None:
+        return ()
+    with limited(f"--ignore {pattern.pattern!r}"):
+        return tuple(name for name in names if pattern.search(name))
 
 
 def _check_unread(found: Recognised) -> None:

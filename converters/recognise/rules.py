@@ -15,6 +15,7 @@ from converters.files import CheckpointError, WeightsFile
 from converters.files.errors import blame
 from converters.recognise import creation_order
 from converters.recognise.detection import PER_VARIABLE, auxiliary_kind
+from converters.recognise.patience import limited
 from converters.recognise.transforms import IDENTITY, Transform
 
 FIELD = re.compile(r"\{(?P<group>\w+)(?P<offset>[+-]\d+)?\}")
@@ -203,9 +204,14 @@ def apply_rules(file: WeightsFile, rules: Rules, *, quiet: bool = False) -> Weig
     fits, its `dropped` what the rules leave out.
 
     Raises:
-        CheckpointError: two variables get one name, or a layout is not that of its variable.
+        CheckpointError: two variables get one name, a layout is not that of its variable, or an
+            expression backtracks without end.
     """
-    rules = rules.resolved(file)
+    with limited(rules.path):
+        return _applied(file, rules.resolved(file), quiet)
+
+
+def _applied(file: WeightsFile, rules: Rules, quiet: bool) -> WeightsFile:
     used: set[int] = set()
     kept: list[str] = []
     dropped: list[str] = []

@@ -48,6 +48,14 @@ def check(arch: Fields) -> None:
             f"{arch.name}: use_bounded_activations of units with squeeze-and-excitation are not "
             "defined"
         )
+    if not 0 <= arch.batch_norm_decay <= 1:
+        raise ValueError(
+            f"{arch.name}: a batch norm decay is from 0 to 1, not {arch.batch_norm_decay:g}"
+        )
+    if not 0 <= arch.batch_norm_epsilon < 1:
+        raise ValueError(
+            f"{arch.name}: a batch norm epsilon is from 0 to 1, not {arch.batch_norm_epsilon:g}"
+        )
     for stage in arch.stages:
         check_cardinality(stage.depth_bottleneck, arch.cardinality)
     _check_family(arch)
