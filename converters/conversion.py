@@ -22,7 +22,7 @@ from converters.proof.report_page import page
 from converters.recognise.layer_table import LayerRow, layer_rows
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
-from slim_resnet.files import atomic_path, check_new, check_target
+from slim_resnet.files import atomic_path, check_new, check_target, is_part
 
 _PAGE = ".html"  # the suffix of a report for people
 
@@ -192,11 +192,14 @@ def check_apart(ckpt: Recognised, output: str, report: str | os.PathLike | None 
     written = os.path.realpath(output)
     graph = () if ckpt.graph is None else (ckpt.graph.path,)
     for path in map(os.path.realpath, (*ckpt.file.files, *graph)):
-        if path == written or path.startswith((f"{written}.index", f"{written}.data-")):
+        if path == written or is_part(path, written):
             raise ValueError(f"{output}: it is what is converted: name another output")
         if report is not None and path == os.path.realpath(report):
             raise ValueError(f"{os.fspath(report)}: it is what is converted: name another report")
-    if report is not None and os.path.realpath(report) == written:
+    if report is None:
+        return
+    about = os.path.realpath(report)
+    if about == written or is_part(about, written):
         raise ValueError(f"{output}: it is the report, too: name another")
 
 

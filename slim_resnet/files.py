@@ -23,6 +23,8 @@ except ImportError:  # Windows: there what a killed writer leaves stays
 # Nobody else's folders have such names: .TARGET.RANDOM.partial
 _SUFFIX = ".partial"
 _TEMPORARY = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
+# What the other files of a checkpoint, or of a model with external data, add to its name.
+_PARTS = re.compile(r"\.(index|meta|data(-\d{5}-of-\d{5})?)")
 
 
 def write_json(target: str | os.PathLike, value: object, indent: int | None = 1) -> None:
@@ -64,7 +66,8 @@ def atomic_files(target: str | os.PathLike, last: str = ""):
     """Yields a path to write to, and beside it; all that is written moves beside `target`.
 
     Several files that belong together are never mixed with older ones: that of the name `target` +
-    `last` goes first, if it is there, and comes last.
+    `last` goes first, if it is there, and comes last. The older ones that nothing replaces go, too:
+    the graph in a checkpoint's .meta would be taken for that of the new weights.
 
     Args:
         target: the path without which the files would not be found, such as a checkpoint's prefix.
@@ -82,8 +85,12 @@ def atomic_files(target: str | os.PathLike, last: str = ""):
         for path in files:
             os.chmod(path, 0o666 & ~_umask())  # some writers make private files
             sync(path)
-        if len(files) > 1:
+        new = {path.name for path in files}
+        stale = [path for path in parts(target) if path.name not in new]
+        if len(files) > 1 or stale:
             target.with_name(leading).unlink(missing_ok=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
         for path in files:
             os.replace(path, target.with_name(path.name))
         sync(target.parent)
@@ -184,13 +191,27 @@ def check_target(target: str | os.PathLike) -> None:
 
 
 def check_new(*targets: str | os.PathLike) -> None:
-    """Raises FileExistsError where a file, a folder or a checkpoint has the name already."""
-    for target in map(os.fspath, targets):
-        for path in (target, f"{target}.index"):
-            if os.path.lexists(path):
-                raise FileExistsError(
-                    f"{path} is there already: name another, or say --force to write over it"
-                )
+    """Raises FileExistsError where a file, a folder or a checkpoint's part has the name already."""
+    for path in (path for target in targets for path in parts(target)):
+        raise FileExistsError(
+            f"{path} is there already: name another, or say --force to write over it"
+        )
+
+
+def parts(target: str | os.PathLike) -> list[pathlib.Path]:
+    """What has the name already, and the files that go with it: .index, .meta, .data, shards."""
+    target = pathlib.Path(target)
+    own = [target] if os.path.lexists(target) else []
+    if not target.parent.is_dir():
+        return own
+    beside = (path for path in sorted(target.parent.iterdir()) if is_part(path, target))
+    return own + sorted(beside, key=lambda path: path.suffix != ".index")  # which users know
+
+
+def is_part(path: str | os.PathLike, target: str | os.PathLike) -> bool:
+    """Whether a file belongs, by its name, to the checkpoint or model `target`."""
+    path, target = os.fspath(path), os.fspath(target)
+    return path.startswith(target) and bool(_PARTS.fullmatch(path[len(target) :]))
 
 
 def _unwritable(folder: pathlib.Path, reason: str | None) -> str:

@@ -15,6 +15,7 @@ there is something left to do by hand.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 
@@ -27,7 +28,7 @@ def main() -> int:
 
 
 def parse(mode: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"run_legacy.py {mode}")
+    parser = argparse.ArgumentParser(prog=f"{os.path.basename(sys.argv[0])} {mode}")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a script, or a folder of them")
     if mode == "--rewrite":
         target = parser.add_mutually_exclusive_group(required=True)

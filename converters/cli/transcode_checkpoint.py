@@ -28,7 +28,7 @@ def main() -> int:
     ckpt = converters.load_checkpoint(args.checkpoint, **terminal.network(args))
     check_apart(ckpt, args.output)
     new = converters.transcode(ckpt, args.form)
-    formats.write_checkpoint(new, args.output)
+    formats.writer("slim", args.output)(new)
     for note in ckpt.notes:
         terminal.console.print(f"note: {note}", soft_wrap=True)
     left_out = ckpt.auxiliary.get("zero-debias helpers", [])

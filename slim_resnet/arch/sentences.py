@@ -48,7 +48,7 @@ def _assumptions(arch: Fields) -> Iterator[tuple[str, str]]:
     elif arch.deep_stem:  # ResNet-D has such a stem, and averages before its projections
         yield "shortcut", "no pooling in shortcuts"
     if arch.has_se:
-        yield "activation", "squeeze-and-excitation of ReLU and sigmoid before the sum"
+        yield "activation", "squeeze-and-excitation of averages, ReLU and sigmoid before the sum"
     ends = "logits" if logits(arch) else "features"
     pooled = "of the pooled features" if logits(arch) else "pooled"
     yield "global_pool", f"{ends} {pooled if arch.global_pool else 'of every position'}"

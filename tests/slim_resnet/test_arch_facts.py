@@ -270,3 +270,11 @@ def test_a_name_is_taken_once():
         family.register(family.FAMILIES["resnet_v1"])
     with pytest.raises(ValueError, match="has an architecture 'resnet_v1_50' already"):
         family.add(R50)
+
+
+def test_what_squeezes_is_said():
+    """Maxima have the weights of averages."""
+    told = dict(assumptions(arch_lib.get("se_resnet_v1_50")))
+    assert told["activation"] == (
+        "squeeze-and-excitation of averages, ReLU and sigmoid before the sum"
+    )

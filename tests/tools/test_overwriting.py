@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -96,3 +97,34 @@ def test_a_transcoded_checkpoint_is_another(tool, narrow, save_checkpoint, tmp_p
         assert found.returncode == 2
         assert message in found.stderr
         assert contents(folder) == before
+
+
+OLDER = (".meta", ".data-00000-of-00001", ".data-00001-of-00002", "")
+
+
+@pytest.mark.parametrize("part", OLDER)
+def test_every_part_of_an_older_checkpoint_counts(checkpoint, tmp_path, part):
+    """Its graph beside new weights would be taken for theirs."""
+    prefix = tmp_path / "model.ckpt"
+    older = prefix.with_name(prefix.name + part)
+    older.write_text("older")
+    beside = tmp_path / "model.ckpt-2.meta"  # another checkpoint's
+    beside.write_text("another")
+    with pytest.raises(FileExistsError, match=re.escape(f"{older} is there already")):
+        converters.convert(checkpoint, prefix, "slim", verified=False)
+    assert older.read_text() == "older"
+    converters.convert(checkpoint, prefix, "slim", verified=False, overwrite=True)
+    found = sorted(path.name for path in tmp_path.glob("model.ckpt*"))
+    assert found == [
+        "model.ckpt-2.meta", "model.ckpt.data-00000-of-00001", "model.ckpt.index",
+    ]  # fmt: skip
+    assert beside.read_text() == "another"
+
+
+def test_a_report_is_no_part_of_the_output(checkpoint, tmp_path):
+    report = tmp_path / "model.ckpt.index"
+    with pytest.raises(ValueError, match="it is the report, too"):
+        converters.convert(
+            checkpoint, tmp_path / "model.ckpt", "slim", verified=False, report=report
+        )
+    assert not report.exists()
