@@ -10,7 +10,7 @@ imported.
 Each network becomes a folder nf_NAME as converters/batch/cases.py says: a checkpoint with its
 graph, images, and the logits, auxiliary logits and predictions of them. Weights are drawn by their
 names (`drawn`), widths are the real ones, images are small where the network takes such. Beside
-the entries of `networks_map` there are `OPTIONS` of them, training graphs among those: what is
+the entries of `networks_map` there are `GANS`, and `OPTIONS`, training graphs among them: what is
 recorded of these is what their inference graph computes with the same weights. A folder that is
 there is kept, so that what was stopped goes on.
 
@@ -18,6 +18,7 @@ Exit code: 0 all recorded, 1 some not (why is said, and the others are recorded)
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ import zlib
 from typing import Any, Dict, NamedTuple, Tuple  # noqa: UP035 - Python 3.7
 
 import numpy as np
+from slim_gans import GANS
 
 NUM_CLASSES = 11
 BATCH = 2
@@ -48,17 +50,24 @@ SMALL = {
     "i3d": (64, 64),
     "s3dg": (64, 64),
 }
-# Residual sums grow with each unit: moving variances are this much larger where outputs would be
-# so large that the predictions no longer tell images apart.
-VARIANCES = {"mobilenet_edgetpu": 2, "minimalistic": 2, "resnet_v": 3}
+# Factors of moving variances: without them activations grow (residual sums, max pools) or shrink
+# (gates) so much with each layer that the predictions no longer tell images apart.
+VARIANCES = {
+    "inception_v1": 1.3,
+    "minimalistic": 2,
+    "mobilenet_edgetpu": 2,
+    "resnet_v1": 3,
+    "resnet_v2_": 3,
+    "s3dg": 0.75,
+}
 
 
 class Case(NamedTuple):
     """What is recorded.
 
     Attributes:
-        net: the entry of `networks_map`.
-        kwargs: of its function, beside num_classes and is_training.
+        net: the entry of `networks_map`, or of `GANS`.
+        kwargs: of an entry's function, beside num_classes and is_training.
         size: of the images, (height, width); (): `SMALL`'s, or the network's own.
         known: whether the graph knows that size.
         training: whether the graph of the checkpoint is one that trains.
@@ -100,6 +109,7 @@ def main():
 
     cases = {name: Case(name) for name in nets_factory.networks_map}
     cases.update({n: case for n, case in OPTIONS.items() if case.net in cases})
+    cases.update({name: Case(name) for name in GANS})
     unknown = sorted(set(args.nets) - set(cases))
     if unknown:
         print(f"no networks: {unknown}; there are {', '.join(cases)}", file=sys.stderr)
@@ -172,18 +182,21 @@ def record(name, case, folder):
 def build(case, training):
     """A case's placeholder, and its outputs: name of an operation -> tensor."""
     import tensorflow.compat.v1 as tf
-    from nets import nets_factory
 
-    network = nets_factory.get_network_fn(
-        case.net, NUM_CLASSES, weight_decay=1e-4 * training, is_training=training
-    )
-    shape = [None] + shown_shape(case)[1:]
-    if not case.known:
-        shape[-3:-1] = [None, None]
-    images = tf.placeholder(tf.float32, shape, "images")
-    logits, end_points = network(images, **case.kwargs)
+    images = tf.placeholder(tf.float32, known_shape(case), "images")
+    logits, end_points = network_of(case.net, training)(images, **case.kwargs)
     more = [end_points[key] for key in MORE_OUTPUTS if key in end_points]
     return images, {tensor.op.name: tensor for tensor in [logits] + more}
+
+
+def network_of(net, training):
+    """A function of images, and of a case's kwargs, that gives an output and end points."""
+    from nets import nets_factory
+
+    if net in GANS:
+        return functools.partial(GANS[net].build, is_training=training)
+    decay = 1e-4 if training else 0.0
+    return nets_factory.get_network_fn(net, NUM_CLASSES, decay, training)
 
 
 def save_training(case, checkpoint):
@@ -241,9 +254,19 @@ def shown_shape(case):
     """The shape of the batch that a network is shown."""
     from nets import nets_factory
 
+    if case.net in GANS:
+        return [BATCH] + list(GANS[case.net].shape[1:])
     size = case.size or next((size for n, size in SMALL.items() if case.net.startswith(n)), ())
     size = size or (nets_factory.networks_map[case.net].default_image_size,) * 2
     return [BATCH] + [FRAMES] * (case.net in VIDEOS) + list(size) + [CHANNELS.get(case.net, 3)]
+
+
+def known_shape(case):
+    """What the graph knows of that shape."""
+    if case.net in GANS:
+        return list(GANS[case.net].shape)
+    _, *before, height, width, channels = shown_shape(case)
+    return [None, *before, *((height, width) if case.known else (None, None)), channels]
 
 
 def images_of(name, shape):
@@ -263,6 +286,8 @@ def check_worth(outputs):
 
 def note(case, shape):
     """What a case is, in a line."""
+    if case.net in GANS:
+        return GANS[case.net].note
     parts = ["training graph"] * case.training + ["real width"]
     parts += [f"{key} {value}" for key, value in case.kwargs.items()]
     parts += ["x".join(map(str, shape[1:-1])) + " of unknown size" * (not case.known)]
