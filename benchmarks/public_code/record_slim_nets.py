@@ -84,7 +84,9 @@ OPTIONS = {
     "inception_v1_global_pool": Case("inception_v1", {"global_pool": True}, (97, 129), False),
     "inception_v1_train": Case("inception_v1", training=True),
     "inception_v2_224": Case("inception_v2", {"use_separable_conv": False}, (224, 224)),
-    "inception_v3_dynamic": Case("inception_v3", {"global_pool": True}, known=False),
+    "inception_v3_dynamic": Case(
+        "inception_v3", {"global_pool": True, "create_aux_logits": False}, known=False
+    ),
     "inception_v3_train": Case("inception_v3", training=True),
     "mobilenet_v1_025_train": Case("mobilenet_v1_025", training=True),
     "mobilenet_v2_035_train": Case("mobilenet_v2_035", training=True),
@@ -105,7 +107,11 @@ OPTIONS = {
 def main():
     args = parse()
     sys.path.insert(0, os.path.abspath(args.code))
-    from nets import nets_factory
+    try:
+        from nets import nets_factory
+    except ImportError as error:
+        print(f"{args.code}: {error}; it needs TensorFlow 1.15, tf_slim 1.1.0", file=sys.stderr)
+        return 2
 
     cases = {name: Case(name) for name in nets_factory.networks_map}
     cases.update({n: case for n, case in OPTIONS.items() if case.net in cases})
