@@ -171,6 +171,7 @@ def _write(
         verified=verified,
         inputs=tuple(case.inputs),
         outputs=tuple(case.outputs),
+        overwrite=True,  # in a folder of the converter's own
         opened=lambda ckpt, left_out: found.append(ckpt),
     )
     if outcome.error:

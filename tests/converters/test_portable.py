@@ -121,9 +121,16 @@ def test_programs_run_without_this_project(target, suffix, load, convention, bat
     assert torch_model.__file__.encode() not in written  # no paths of the machine that wrote it
 
 
+def plain_session():
+    """Runs graphs as they are: what is fused, and so rounded, goes by the processor."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.Session(config=config)
+
+
 def slim_outputs(ckpt, images):
     """Logits and probabilities of the slim graph that is rebuilt here."""
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         inputs = tf.placeholder(tf.float32, [None, None, None, 3])
         net, end_points = graph.build(ckpt.arch, inputs, scope=ckpt.scope)
         values = ckpt.stored()
@@ -138,14 +145,14 @@ def slim_outputs(ckpt, images):
 
 def run_frozen_graph(path, images):
     graph_def = tf.GraphDef.FromString(path.read_bytes())
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         tf.import_graph_def(graph_def, name="")
         assert not tf.global_variables()
         return [session.run(["logits:0", "prob:0"], {"images:0": batch}) for batch in images]
 
 
 def run_saved_model(path, images):
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         model = tf.saved_model.load(session, ["serve"], str(path))
         signature = model.signature_def["serving_default"]
         fetches = [signature.outputs[name].name for name in ("logits", "prob")]

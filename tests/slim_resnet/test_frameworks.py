@@ -29,7 +29,7 @@ def test_a_missing_library_is_named_with_its_extra(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingFrameworkError, match=r"this needs .*: pip install") as caught:
         require(name)
-    extra = re.search(r"slim-resnet\[(\w+)\]", str(caught.value))[1]
+    extra = re.search(r"-e '\.\[(\w+)\]'", str(caught.value))[1]
     assert f'"{extra}": ' in (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
