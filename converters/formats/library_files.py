@@ -28,6 +28,8 @@ from slim_resnet.arch.parts import CUSTOM
 Arrays = dict[str, np.ndarray]
 
 _APPLICATIONS = "keras_applications"
+# What no file of weights tells, and antialiased networks (AvgPool, BlurPool) have.
+_NOTHING_ELSE = "no pooling or other layer without weights beside these"
 # The library's framework -> the formats of its files, as `open_weights` calls them.
 _FORMATS = {"torch": ("safetensors", "torch"), "keras": ("keras", "hdf5")}
 
@@ -98,8 +100,8 @@ def load_weights(
         _check_applications(made, file)
     # A class of the same names and shapes may compute otherwise: timm's resnetaa50 pools more.
     elif ARCH_KEY not in file.metadata and (library.models is None or arch is None):
-        whose = [f"{source}'s own class"] if library.models else []
-        made.assumed = (*whose, *(words for _, words in assumptions(found)))
+        whose = f"{source}'s own class" if library.models else _NOTHING_ELSE
+        made.assumed = (whose, *(words for _, words in assumptions(found)))
     return made
 
 

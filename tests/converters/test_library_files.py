@@ -271,3 +271,5 @@ def test_whose_class_it_is_is_assumed_where_only_names_tell(tmp_path):
     ckpt = load_weights(path, "timm")
     assert ckpt.assumed[0] == "timm's own class"
     assert not load_weights(path, "timm", arch="resnet_v1_50").assumed
+    ckpt = load_weights(path, "torch", convention="torchvision")
+    assert ckpt.assumed[0] == "no pooling or other layer without weights beside these"
