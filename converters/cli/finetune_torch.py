@@ -16,9 +16,8 @@ import time
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from converters.cli import terminal
-from converters.cli.recipe_options import recipe_of
+from converters.cli.recipe_options import dataset_arguments, recipe_arguments, recipe_of
 from slim_resnet import datasets
-from slim_resnet.arch.parts import WEIGHT_DECAY
 from slim_resnet.files import check_new
 from slim_resnet.training.evaluation import Evaluation
 from slim_resnet.training.recipe import steps_for
@@ -34,33 +33,9 @@ def parse() -> argparse.Namespace:
     terminal.checkpoint_arguments(parser)
     parser.add_argument("--output", required=True, help=".safetensors or .pt, float32")
     terminal.force_argument(parser)
-    parser.add_argument("--dataset", required=True, choices=datasets.NAMES)
-    parser.add_argument("--data-dir", help="where the dataset's files are")
-    parser.add_argument("--image-size", type=int, help="in pixels, where the dataset leaves it")
+    dataset_arguments(parser)
     parser.add_argument("--processes", type=int, default=1, help="that train together")
-    recipe = parser.add_argument_group("recipe")
-    recipe.add_argument("--batch-size", type=int, default=64, help="of each process")
-    recipe.add_argument(
-        "--clones", type=int, default=1, help="parts of a batch that batch norms see apart"
-    )
-    recipe.add_argument("--epochs", type=float, default=5)
-    recipe.add_argument("--steps", type=int, help="instead of --epochs")
-    recipe.add_argument("--learning-rate", type=float, default=0.01)
-    recipe.add_argument(
-        "--milestones",
-        default="0.5,0.75",
-        help="parts of all steps; each divides the rate by 10",
-    )
-    recipe.add_argument("--warmup", type=int, default=0, metavar="STEPS")
-    recipe.add_argument("--momentum", type=float, default=0.9)
-    recipe.add_argument("--nesterov", action="store_true")
-    recipe.add_argument("--weight-decay", type=float, default=WEIGHT_DECAY, help="slim's")
-    recipe.add_argument("--label-smoothing", type=float, default=0.0)
-    recipe.add_argument("--no-augment", action="store_true", help="images as they are")
-    recipe.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="of the training"
-    )
-    recipe.add_argument("--seed", type=int, default=0)
+    recipe_arguments(parser, batch_size=64, learning_rate=0.01, epochs=5, epochs_help="default: 5")
     return parser.parse_args()
 
 

@@ -14,9 +14,9 @@ import time
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from converters.cli import terminal
-from converters.cli.recipe_options import recipe_of
+from converters.cli.recipe_options import dataset_arguments, recipe_arguments, recipe_of
 from slim_resnet import datasets
-from slim_resnet.arch.parts import CONVENTIONS, FORMS, WEIGHT_DECAY
+from slim_resnet.arch.parts import CONVENTIONS, FORMS
 from slim_resnet.training import network, tasks
 from slim_resnet.training.observer import Observer
 from slim_resnet.training.recipe import steps_for
@@ -34,34 +34,18 @@ def parse() -> argparse.Namespace:
     data.add_argument("--width", type=float, default=1.0, help="multiplies all widths")
     data.add_argument("--form", choices=FORMS, help="of ResNeXt units")
     data.add_argument("--convention", choices=CONVENTIONS, help="default: the network's own")
-    data.add_argument("--dataset", required=True, choices=datasets.NAMES)
-    data.add_argument("--data-dir", help="where the dataset's files are")
-    data.add_argument("--image-size", type=int, help="in pixels, where the dataset leaves it open")
+    dataset_arguments(data)
     data.add_argument("--output", required=True, help="the folder for all that is written")
     data.add_argument("--init-from", metavar="CKPT", help="start from these weights")
-    recipe = parser.add_argument_group("recipe")
-    recipe.add_argument("--batch-size", type=int, default=128)
-    recipe.add_argument(
-        "--clones", type=int, default=1, help="parts of a batch that batch norms see apart"
+    recipe = recipe_arguments(
+        parser,
+        batch_size=128,
+        learning_rate=0.1,
+        epochs=None,
+        epochs_help="default: 164 on CIFAR, 20 on digits",
     )
-    recipe.add_argument("--epochs", type=float, help="default: 164 on CIFAR, 20 on digits")
-    recipe.add_argument("--steps", type=int, help="instead of --epochs")
-    recipe.add_argument("--learning-rate", type=float, default=0.1)
-    recipe.add_argument(
-        "--milestones",
-        default="0.5,0.75",
-        help="parts of all steps; each divides the rate by 10",
-    )
-    recipe.add_argument("--warmup", type=int, default=0, metavar="STEPS")
-    recipe.add_argument("--momentum", type=float, default=0.9)
-    recipe.add_argument("--nesterov", action="store_true")
-    recipe.add_argument("--weight-decay", type=float, default=WEIGHT_DECAY)
-    recipe.add_argument("--label-smoothing", type=float, default=0.0)
     recipe.add_argument("--batch-norm-decay", type=float, default=0.9)
     recipe.add_argument("--ema", type=float, metavar="DECAY", help="keep averages of the weights")
-    recipe.add_argument("--no-augment", action="store_true", help="images as they are")
-    recipe.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    recipe.add_argument("--seed", type=int, default=0)
     recipe.add_argument(
         "--asynchronous",
         action="store_true",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from slim_resnet.arch import family as families
 from slim_resnet.arch.fields import Fields
 from slim_resnet.arch.parts import (
@@ -48,6 +50,11 @@ def check(arch: Fields) -> None:
             f"{arch.name}: use_bounded_activations of units with squeeze-and-excitation are not "
             "defined"
         )
+    if arch.shortcut == "average_projection" and arch.output_stride not in (None, _nominal(arch)):
+        raise ValueError(
+            f"{arch.name}: average_projection has no output_stride {arch.output_stride}: with a "
+            "rate for the stride some networks keep its pooling and others do not"
+        )
     if not 0 <= arch.batch_norm_decay <= 1:
         raise ValueError(
             f"{arch.name}: a batch norm decay is from 0 to 1, not {arch.batch_norm_decay:g}"
@@ -59,6 +66,11 @@ def check(arch: Fields) -> None:
     for stage in arch.stages:
         check_cardinality(stage.depth_bottleneck, arch.cardinality)
     _check_family(arch)
+
+
+def _nominal(arch: Fields) -> int:
+    """The output stride without atrous convolution."""
+    return arch.root_total_stride * math.prod(stage.stride for stage in arch.stages)
 
 
 def _check_family(arch: Fields) -> None:

@@ -93,6 +93,13 @@ def test_conventions_place_the_stride():
     assert torchvision.variables == slim.variables
 
 
+def test_a_pooled_projection_has_no_rate_for_its_stride():
+    """timm keeps the pooling of such a ResNet-D, with stride 1; others leave it out."""
+    assert arch_lib.get("resnet_v1_50_d", output_stride=32).units
+    with pytest.raises(ValueError, match="average_projection has no output_stride 8"):
+        arch_lib.get("resnet_v1_50_d", output_stride=8)
+
+
 def test_output_stride_turns_strides_into_rates():
     arch = arch_lib.get("resnet_v1_50", output_stride=8)
     rates = {u.block: [c.rate for c in u.convs] for u in arch.units}

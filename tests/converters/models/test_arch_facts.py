@@ -82,7 +82,7 @@ CASES = [
     ("resnet_v2_50", {"shortcut": "average_projection", "stride_unit": "first"}),
     (
         "resnet_v1_50",
-        {"shortcut": "average_projection", "stride_unit": "first", "output_stride": 4},
+        {"shortcut": "average_projection", "stride_unit": "first"},
     ),
     # squeeze-and-excitation in units of every kind and form
     ("resnet_v1_50", {"se": (3, 2), "convention": "torchvision"}),
