@@ -4,11 +4,9 @@ The script changes TensorFlow's behaviour for its whole process, so it runs in c
 here; this file itself needs NumPy only.
 """
 
-import ast
 import importlib.util
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
 import zlib
@@ -18,7 +16,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "record_legacy.py"
-RECORDS = sorted((ROOT / "tests" / "legacy").glob("*.npz"))
 
 spec = importlib.util.spec_from_file_location("record_legacy", SCRIPT)
 record_legacy = importlib.util.module_from_spec(spec)
@@ -219,44 +216,6 @@ def assert_point(record, case, name, expected):
         )
 
 
-# --- The source: old Pythons must be able to run it ----------------------------------------------
-
-
-def test_syntax_is_common_to_python_2_and_3():
-    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 5))
-    banned = (
-        ast.JoinedStr,
-        ast.AnnAssign,
-        ast.NamedExpr,
-        ast.Nonlocal,
-        ast.YieldFrom,
-        ast.AsyncFunctionDef,
-        ast.MatMult,
-    )
-    for node in ast.walk(tree):
-        assert not isinstance(node, banned), ast.dump(node)
-        assert not getattr(node, "annotation", None)
-        assert not getattr(node, "returns", None)
-        assert not isinstance(node, ast.Raise) or node.cause is None
-        assert not isinstance(node, ast.arguments) or not (node.kwonlyargs or node.posonlyargs)
-
-
-def test_python_2_compiles_it():
-    python = shutil.which("python2.7")
-    if not python or subprocess.run([python, "--version"], capture_output=True).returncode:
-        pytest.skip("no python2.7 here")
-    program = 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")'
-    subprocess.run([python, "-c", program, SCRIPT], check=True)
-
-
-def test_needs_only_numpy_and_tensorflow():
-    nodes = list(ast.walk(ast.parse(SCRIPT.read_text())))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
-    roots = {name.split(".")[0] for name in names}
-    assert roots - set(sys.stdlib_module_names) == {"numpy", "tensorflow"}
-
-
 # --- Records made on today's TensorFlow ----------------------------------------------------------
 
 
@@ -415,43 +374,3 @@ def test_what_is_no_record_is_refused(tmp_path, capsys):
     for name in ("other.npz", "missing.npz"):
         assert record_legacy.main(["--show", str(tmp_path / name)]) == 2
         assert name in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_kept_records_are_whole(path):
-    """What format 1 promises, and the seed rules: NumPy makes TensorFlow 1.15's numbers again."""
-    assert path.stat().st_size < 1 << 20
-    record = record_legacy.read_record(path)
-    info, arrays = record.info, record.arrays
-    assert info["format"] == 1
-    assert info["skipped"] == {}
-    assert info["versions"]["tensorflow"].startswith("1.")
-    assert arrays["graph_def"].dtype == np.uint8
-    assert arrays["graph_def"].size
-    names = [entry["name"] for entry in info["end_points"]]
-    assert len(set(names)) == len(names)
-    assert set(info["outputs"]) <= set(names)
-    assert info["mode"] == "frozen" or info["variables"]
-    for case in info["cases"]:
-        samples, offset = arrays[case + "|samples"], 0
-        assert samples.dtype == case.split("|")[0]
-        assert np.isfinite(samples).all()
-        assert arrays[case + "|stats"].shape == (len(names), 4)
-        for entry in info["end_points"]:
-            point = record.end_point(case, entry["name"])
-            assert entry["offsets"][case] == offset
-            assert point["samples"].size == min(np.prod(point["shape"]), info["samples"])
-            # float32 samples against float64 statistics: equal, as rounding is monotonic
-            assert (point["samples"] >= np.array(point["min"], samples.dtype)).all()
-            assert (point["samples"] <= np.array(point["max"], samples.dtype)).all()
-            offset += point["samples"].size
-        assert offset == samples.size
-        assert (case + "|reg" in arrays) == bool(info["regularization_losses"])
-    for size, crc in info["images_crc32"].items():
-        height, width = map(int, size.split("x"))
-        images = record_legacy.seeded_images((height, width), info["batch_size"], info["channels"])
-        assert zlib.crc32(images.tobytes()) == crc
-    small = [item for item in info["variables"] if np.prod(item["shape"]) < 40000]
-    for item in small if info["weights"] == "seeded-v1" else []:
-        value = record_legacy.seeded_value(item["name"], tuple(item["shape"]))
-        assert zlib.crc32(value.tobytes()) == item["crc32"], item["name"]
