@@ -14,7 +14,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("slim_resnet", "converters")
 # Where options are declared that several tools have.
-SHARED = ("converters/cli/terminal.py", "slim_resnet/legacy/running/runner.py")
+SHARED = (
+    "converters/cli/terminal.py",
+    "converters/cli/recipe_options.py",
+    "slim_resnet/legacy/running/runner.py",
+)
 
 
 def fences(kinds: str) -> list[tuple[str, str]]:
