@@ -7,32 +7,26 @@ module, and its helper process holds stderr open for ever. A process made here
 - ends when this process does, however that ends, and takes no Ctrl-C: that is the caller's;
 - hands arrays over in shared memory, and errors as what they are.
 
-POSIX only. Imports the standard library alone, as it also runs where this project must be absent.
+POSIX only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib
-import importlib.util
 import inspect
-import io
-import mmap
 import os
 import pathlib
-import pickle
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, Pipe, wait
-from types import ModuleType
+
+from slim_resnet import process_calls as calls
+from slim_resnet.process_calls import RemoteError
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _COMMAND = (
@@ -47,8 +41,6 @@ _THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-_SHARED = 1 << 16  # bytes from which an array goes through shared memory
-_ALIGNMENT = 64  # bytes
 _TRACE = re.compile(r"\s*(@ |\*\*\*|$)")  # what C++ programs say after why they abort
 
 
@@ -64,18 +56,10 @@ class ProcessLostError(ChildProcessError):
         self.code = code
 
 
-class RemoteError(RuntimeError):
-    """An error that another process met, of a type that is not loaded here; its text names it."""
-
-
 def one_line(error: BaseException) -> str:
     """The type of an error, and the first line of what it says; of a `RemoteError`: the other's."""
-    text = str(error) if isinstance(error, RemoteError) else _typed(error)
+    text = str(error) if isinstance(error, RemoteError) else calls.typed(error)
     return text.splitlines()[0]
-
-
-def _typed(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".rstrip(": ")
 
 
 class Process:
@@ -89,6 +73,8 @@ class Process:
         without: packages that cannot be imported there, such as this project's own; functions are
             then loaded from their files, which may import the standard library and frameworks.
         quiet: what it prints stays hidden; the last line is told if it is lost.
+        kept_for: what a quiet process is good for once more, such as "tensorflow", which it has
+            imported: `kept_processes` says when. "": nothing.
     """
 
     def __init__(
@@ -98,20 +84,13 @@ class Process:
         environment: Mapping[str, str] | None = None,
         without: Collection[str] = (),
         quiet: bool = False,
+        kept_for: str = "",
     ) -> None:
-        self._log = tempfile.TemporaryFile() if quiet else None  # noqa: SIM115
+        environment = {**_defaults(threads), **os.environ, **(environment or {})}
+        kind = (kept_for, tuple(without), *_surroundings(environment)) if kept_for else None
         self._by_file = bool(without)
-        self.pipe, theirs = Pipe()
-        with theirs:  # so that ours ends with the process
-            fd = theirs.fileno()
-            self._popen = subprocess.Popen(
-                [sys.executable, "-c", _COMMAND, __file__, str(fd), ",".join(without), *_paths()],
-                stdin=subprocess.PIPE,  # its end tells the process that we are gone
-                stderr=self._log,
-                pass_fds=[fd],
-                env={**_defaults(threads), **os.environ, **(environment or {})},
-                start_new_session=True,  # Ctrl-C is for us alone
-            )
+        self._is_idle = True
+        self._interpreter = _kept.taken(kind) or _Interpreter(without, environment, quiet, kind)
 
     def __enter__(self) -> Process:
         return self
@@ -120,8 +99,16 @@ class Process:
         self.stop()
 
     @property
+    def pipe(self) -> Connection:
+        return self._interpreter.pipe
+
+    @property
+    def pid(self) -> int:
+        return self._interpreter.pid
+
+    @property
     def alive(self) -> bool:
-        return self._popen.poll() is None
+        return self._interpreter.code is None
 
     def submit(self, function: Callable, *args, **options) -> None:
         """Begins a call; `result` waits for it.
@@ -133,9 +120,10 @@ class Process:
         by_file = self._by_file or function.__module__ == "__main__"
         module = None if by_file else function.__module__
         where = (module, inspect.getfile(function), function.__name__)
-        message = _encoded((where, args, options))
+        message = calls.encoded((where, args, options))
+        self._is_idle = False
         with contextlib.suppress(OSError):  # it is lost: `result` will say so
-            _put(self.pipe, *message)
+            calls.put(self.pipe, *message)
 
     def result(self):
         """Waits for what the call returns.
@@ -145,12 +133,13 @@ class Process:
             Exception: what the function raised; `RemoteError` where that cannot be had here.
         """
         try:
-            message = _taken(self.pipe)
+            message = calls.taken(self.pipe)
         except (EOFError, OSError):
-            raise self._lost() from None
-        succeeded, value = _decoded(*message)
+            raise self._interpreter.lost() from None
+        self._is_idle = True
+        succeeded, value = calls.decoded(*message)
         if not succeeded:
-            raise _error(*value)
+            raise calls.error(*value)
         return value
 
     def call(self, function: Callable, *args, **options):
@@ -160,16 +149,71 @@ class Process:
 
     def terminate(self) -> None:
         """Lets the process end, its `finally` blocks first; `stop` waits for that."""
-        self._popen.terminate()
+        self._is_idle = False
+        self._interpreter.terminate()
 
     def stop(self, patience: float = 0.0) -> None:
-        """Ends the process.
+        """Ends the process, unless it is kept.
 
         Args:
             patience: seconds that its `finally` blocks may take; 0: it is killed.
         """
+        if not (self._is_idle and self.alive and _kept.keep(self._interpreter)):
+            self._interpreter.end(patience)
+
+
+class _Interpreter:
+    """A running interpreter, and the pipe to it.
+
+    Attributes:
+        pipe: to it.
+        kind: what makes two of them alike; None: it is not to be kept.
+    """
+
+    def __init__(
+        self,
+        without: Collection[str],
+        environment: Mapping[str, str],
+        quiet: bool,
+        kind: tuple | None,
+    ) -> None:
+        self.kind = kind
+        self._log = tempfile.TemporaryFile() if quiet else None  # noqa: SIM115
+        self.pipe, theirs = Pipe()
+        with theirs:  # so that ours ends with the process
+            fd = theirs.fileno()
+            self._popen = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    _COMMAND,
+                    calls.__file__,
+                    str(fd),
+                    ",".join(without),
+                    *_paths(),
+                ],
+                stdin=subprocess.PIPE,  # its end tells the process that we are gone
+                stderr=self._log,
+                pass_fds=[fd],
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us alone
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None: it runs."""
+        return self._popen.poll()
+
+    def terminate(self) -> None:
+        self._popen.terminate()
+
+    def end(self, patience: float = 0.0) -> None:
         self.pipe.close()
-        if patience and self.alive:
+        if patience and self.code is None:
             self.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(patience)
@@ -179,7 +223,13 @@ class Process:
         if self._log:
             self._log.close()
 
-    def _lost(self) -> ProcessLostError:
+    def forget(self) -> None:
+        """Drops what it has printed."""
+        if self._log:
+            self._log.seek(0)
+            self._log.truncate()
+
+    def lost(self) -> ProcessLostError:
         code = self._popen.wait()
         if code == -signal.SIGKILL:
             reason = "was killed (SIGKILL), as when memory runs out"
@@ -196,6 +246,72 @@ class Process:
         lines = self._log.read().decode(errors="replace").splitlines()
         lines = [line.strip() for line in lines if not _TRACE.match(line)]
         return f": {lines[-1]}" if lines else ""
+
+
+class _Kept:
+    """Interpreters that wait for more of what they did; the longest unused is ended first."""
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self._waiting: list[_Interpreter] = []
+        self._lock = threading.Lock()
+
+    def taken(self, kind: tuple | None) -> _Interpreter | None:
+        """One of a kind that waits, which is the caller's then."""
+        with self._lock:
+            found = [each for each in self._waiting if each.kind == kind]
+            for each in reversed(found):
+                self._waiting.remove(each)
+                if each.code is None:
+                    each.forget()
+                    return each
+                each.end()
+        return None
+
+    def keep(self, interpreter: _Interpreter) -> bool:
+        """Whether it is kept; otherwise it is still the caller's."""
+        if not self.limit or interpreter.kind is None:
+            return False
+        with self._lock:
+            self._waiting.append(interpreter)
+            while len(self._waiting) > self.limit:
+                self._waiting.pop(0).end()
+        return True
+
+    def end(self) -> None:
+        with self._lock:
+            while self._waiting:
+                self._waiting.pop().end()
+
+
+_kept = _Kept()
+
+
+@contextlib.contextmanager
+def kept_processes(limit: int = 4) -> Iterator[None]:
+    """Inside, processes are used again, so that what they import is imported once.
+
+    A process that was made to be `kept_for` something, and has nothing to do, waits for the next of
+    its kind instead of ending: with the same packages, environment and current folder. It is no
+    fresh one then: it has done what it did. All of them end with the block.
+
+    Args:
+        limit: how many may wait at a time; each holds the memory of its frameworks.
+    """
+    if _kept.limit:  # the outer block ends them
+        yield
+        return
+    keep_processes(limit)
+    try:
+        yield
+    finally:
+        _kept.limit = 0
+        _kept.end()
+
+
+def keep_processes(limit: int = 4) -> None:
+    """`kept_processes`, until this process ends."""
+    _kept.limit = limit
 
 
 def ready(processes: Iterable[Process], timeout: float | None = None) -> list[Process]:
@@ -218,157 +334,23 @@ def cores() -> int:
 
 def _paths() -> list[str]:
     """Where modules are sought: as here, but for the current folder."""
-    try:
-        current = os.getcwd()
-    except FileNotFoundError:  # it was removed
-        current = None
-    root = str(_ROOT)
+    root, current = str(_ROOT), _folder()
     paths = [path for path in sys.path if path and (path == root or path != current)]
     return paths if root in paths else [*paths, root]
 
 
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed
+        return None
+
+
+def _surroundings(environment: Mapping[str, str]) -> tuple:
+    """What a process has from where it is started."""
+    named = (item for item in environment.items() if item[0] != "PYTEST_CURRENT_TEST")
+    return tuple(sorted(named)), tuple(_paths()), _folder()
+
+
 def _defaults(threads: int | None) -> dict[str, str]:
     return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
-
-
-# How values cross. Large arrays lie in a file without a name, which both sides map.
-
-
-def _encoded(value: object) -> tuple[bytes, list[memoryview]]:
-    """A value pickled, and its large arrays beside."""
-    large: list[memoryview] = []
-
-    def keep_small(buffer: pickle.PickleBuffer) -> bool:
-        view = buffer.raw()
-        if view.nbytes < _SHARED:
-            return True
-        large.append(view)
-        return False
-
-    return pickle.dumps(value, 5, buffer_callback=keep_small), large
-
-
-def _put(pipe: Connection, content: bytes, large: Sequence[memoryview]) -> None:
-    pipe.send((content, [view.nbytes for view in large]))
-    if not large:
-        return
-    with tempfile.TemporaryFile() as file, _socket(pipe) as channel:
-        for view in large:
-            file.write(view)
-            file.write(bytes(-view.nbytes % _ALIGNMENT))
-        file.flush()
-        socket.send_fds(channel, [b"!"], [file.fileno()])
-
-
-def _taken(pipe: Connection) -> tuple[bytes, list[memoryview]]:
-    """What `_put` sent."""
-    content, sizes = pipe.recv()
-    if not sizes:
-        return content, []
-    with _socket(pipe) as channel:
-        _, fds, _, _ = socket.recv_fds(channel, 1, 1)
-    if not fds:
-        raise EOFError
-    shared = memoryview(mmap.mmap(fds[0], 0, access=mmap.ACCESS_COPY))
-    os.close(fds[0])
-    views, start = [], 0
-    for size in sizes:
-        views.append(shared[start : start + size])
-        start += size + -size % _ALIGNMENT
-    return content, views
-
-
-def _decoded(content: bytes, large: Sequence[memoryview]):
-    return pickle.loads(content, buffers=large)
-
-
-def _socket(pipe: Connection) -> socket.socket:
-    """The socket below a pipe, for what only sockets carry."""
-    return socket.socket(fileno=os.dup(pipe.fileno()))
-
-
-class _Loaded(pickle.Unpickler):
-    """Takes classes from modules that are loaded, and loads none."""
-
-    def find_class(self, module: str, name: str):
-        if module not in sys.modules:
-            raise pickle.UnpicklingError(module)
-        return super().find_class(module, name)
-
-
-def _error(content: bytes | None, text: str, trace: str) -> BaseException:
-    try:
-        error = _Loaded(io.BytesIO(content)).load()
-    except Exception:  # whatever its class makes of that
-        error = RemoteError(text)
-    error.__cause__ = RemoteError(f"in another process:\n{trace}")
-    return error
-
-
-def _described(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An error as `_error` takes it."""
-    try:
-        content = pickle.dumps(error)
-        pickle.loads(content)
-    except Exception:  # some cannot be made again from what they hold
-        content = None
-    return content, _typed(error), "".join(traceback.format_exception(error))
-
-
-# What runs in the process.
-
-
-def serve(fd: int, without: str) -> None:
-    """Answers calls until there are no more; `without` are names of packages, between commas."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, _leave)
-    os.dup2(2, 1)  # what a framework prints is no answer
-    if without:
-        sys.meta_path.insert(0, _Blocked(without.split(",")))
-    pipe = Connection(fd)
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            _put(pipe, *_answer(*_taken(pipe)))
-
-
-def _answer(content: bytes, large: Sequence[memoryview]) -> tuple[bytes, list[memoryview]]:
-    """Does what a message asks for; the answer: whether it succeeded, and what came of it."""
-    try:
-        where, args, options = _decoded(content, large)
-        return _encoded((True, _function(*where)(*args, **options)))
-    except Exception as error:
-        return _encoded((False, _described(error)))
-
-
-def _function(module: str | None, file: str, name: str) -> Callable:
-    return getattr(_from_file(file) if module is None else importlib.import_module(module), name)
-
-
-@functools.cache
-def _from_file(path: str) -> ModuleType:
-    name = f"_{pathlib.Path(path).stem}"  # so that it is no other module's
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # ends when the parent's end of the pipe is gone
-    os._exit(1)
-
-
-def _leave(*_) -> None:
-    sys.stderr = None  # where this strikes in a callback, Python would say so, and go on
-    sys.exit(1)
-
-
-class _Blocked:
-    """A finder of modules that refuses some packages."""
-
-    def __init__(self, packages: Sequence[str]) -> None:
-        self._packages = packages
-
-    def find_spec(self, name: str, *_) -> None:
-        if name.partition(".")[0] in self._packages:
-            raise ModuleNotFoundError(f"{name} cannot be imported in this process", name=name)

@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from slim_resnet.processes import kept_processes
+from tests.tool_process import ToolProcess
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -28,21 +31,53 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not any(first in item.path.parents for first in firsts))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _kept_processes():
+    """Proofs take the processes of the last, with what they imported."""
+    with kept_processes():
+        yield
+
+
 @pytest.fixture(scope="session")
 def data() -> pathlib.Path:
     """What real TensorFlow 1.15 left: checkpoints and outputs."""
     return TESTS / "data"
 
 
+# Tools that leave nothing behind in their process; others are run in a fresh one each.
+SHARING = {
+    "build_graph",
+    "check_legacy",
+    "convert_checkpoint",
+    "convert_table",
+    "inspect_checkpoint",
+    "transcode_checkpoint",
+}
+
+
 @pytest.fixture(scope="session")
-def tool():
-    """tool("build_graph", "--list") -> the finished process."""
+def fresh_tool():
+    """fresh_tool("build_graph", "--list") -> the finished process, which did nothing before."""
 
     def run(name, *args):
         command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, args)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tool(fresh_tool):
+    """As `fresh_tool`, in a process that runs the `SHARING` tools one after the other."""
+    process = ToolProcess()
+
+    def run(name, *args):
+        if name not in SHARING:
+            return fresh_tool(name, *args)
+        return process.run(str(ROOT / "tools" / f"{name}.py"), list(map(str, args)))
+
+    yield run
+    process.stop()
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from converters.conversion import Unproved, convert
 from converters.proof.conversions import about
 from converters.proof.written import RUNNERS
 from converters.recognise.recognised import Recognised
-from slim_resnet.processes import Process, one_line
+from slim_resnet.processes import Process, keep_processes, one_line
 
 Arrays = Mapping[str, np.ndarray]
 _ENVIRONMENT = {"PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -163,6 +163,7 @@ def _write(
     Raises:
         ValueError, OSError, ImportError: as `converters.convert`, and where its proof failed.
     """
+    keep_processes()
     found: list[Recognised] = []
     outcome = convert(
         case.checkpoint,

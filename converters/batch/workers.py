@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from converters.batch.jobs import Job, Settings, attempt, failed
 from converters.conversion import Outcome
 from slim_resnet.files import remove_stale
-from slim_resnet.processes import Process, ProcessLostError, cores, ready
+from slim_resnet.processes import Process, ProcessLostError, cores, keep_processes, ready
 
 _ENVIRONMENT = {"PYTHONWARNINGS": "ignore"}  # several frameworks' at once
 _PATIENCE = 3  # seconds for a worker that is told to stop
@@ -114,7 +114,8 @@ class _Worker:
 
 
 def _convert(job: Job, settings: Settings) -> Outcome:
-    """What a process does with a job."""
+    """What a process does with a job; those that it starts serve the next, too."""
+    keep_processes()
     try:
         return attempt(job, settings)
     finally:

@@ -60,7 +60,9 @@ class GraphRunner:
     def __init__(self, definition: bytes, plan: Plan, threads: int | None = None) -> None:
         self.places: dict[str, list] = {}
         self._plan = plan
-        self._process = Process(threads=threads, environment=_ENVIRONMENT, quiet=True)
+        self._process = Process(
+            threads=threads, environment=_ENVIRONMENT, quiet=True, kept_for="tensorflow"
+        )
         self._process.submit(_build, bytes(definition), plan)
 
     def __enter__(self) -> GraphRunner:
@@ -181,16 +183,17 @@ _graphs: list = []
 def _build(definition: bytes, plan: Plan) -> dict[str, list]:
     from converters.proof.tf_graph import RunnableGraph
 
+    _graphs.clear()  # the memory of the last first
     _graphs.append(RunnableGraph(definition, plan))
-    return _graphs[-1].places
+    return _graphs[0].places
 
 
 def _load(arrays: Arrays) -> None:
-    _graphs[-1].load(arrays)
+    _graphs[0].load(arrays)
 
 
 def _run(feeds: Sequence[Arrays]) -> Reference:
-    graph = _graphs[-1]
+    graph = _graphs[0]
     values = [graph.run(each) for each in feeds]
     return Reference(
         values,

@@ -81,6 +81,7 @@ class FunctionRun:
     """A function in a process of its own.
 
     Args:
+        framework: what the function imports: "torch", "tensorflow" or "keras".
         function: of a module's top level; called with `args` and the batches.
         *args: what can be pickled.
     """
@@ -88,9 +89,10 @@ class FunctionRun:
     notes = ()
     tolerances: Mapping[str, float] = {}
 
-    def __init__(self, function: Callable[..., list[Values]], *args) -> None:
+    def __init__(self, framework: str, function: Callable[..., list[Values]], *args) -> None:
         self._function, self._args = function, args
-        self._process = Process(environment={"CUDA_VISIBLE_DEVICES": "-1"}, quiet=True)
+        environment = {"CUDA_VISIBLE_DEVICES": "-1"}
+        self._process = Process(environment=environment, quiet=True, kept_for=framework)
 
     def __enter__(self) -> FunctionRun:
         return self

@@ -80,7 +80,9 @@ def prove_network(
     arrays = network.arrays(variables, double=True)
     text = network.to_json()
     module = Side(
-        "torch", "float64", lambda: FunctionRun(ours.run_network, text, network.path, arrays)
+        "torch",
+        "float64",
+        lambda: FunctionRun("torch", ours.run_network, text, network.path, arrays),
     )
     not_run = written and written.not_run
     subject = Subject(
@@ -117,7 +119,13 @@ class SlimSource:
 
     def start(self, dtype: str) -> Run:
         return FunctionRun(
-            ours.run_slim_graph, self.arch.to_json(), self.scope, self.stored, self.output, dtype
+            "tensorflow",
+            ours.run_slim_graph,
+            self.arch.to_json(),
+            self.scope,
+            self.stored,
+            self.output,
+            dtype,
         )
 
 
@@ -183,13 +191,13 @@ def _images_of(arch: Arch) -> tuple[None, None, None, int]:
 
 
 def _torch(ckpt: Recognised, output: str) -> Run:
-    return FunctionRun(ours.run_arch, ckpt.arch.to_json(), torch_state(ckpt), output)
+    return FunctionRun("torch", ours.run_arch, ckpt.arch.to_json(), torch_state(ckpt), output)
 
 
 def _keras(ckpt: Recognised, output: str) -> Run:
     weights = ckpt.weights()
     by_path = {row.keras: row.to_keras(weights[row.slim]) for row in table(ckpt.arch)}
-    return FunctionRun(ours.run_keras_arch, ckpt.arch.to_json(), by_path, output)
+    return FunctionRun("keras", ours.run_keras_arch, ckpt.arch.to_json(), by_path, output)
 
 
 def _slim(ckpt: Recognised, output: str) -> Run:

@@ -115,7 +115,9 @@ def prove_training(
     frozen = frozen_norms(network, frozenset().union(*updates.values()))
     debiased = debiased_statistics(source.graph, network)
     arrays = network.arrays(source.variables, double=True)
-    module = FunctionRun(ours.train_network, network.to_json(), network.path, arrays, frozen)
+    module = FunctionRun(
+        "torch", ours.train_network, network.to_json(), network.path, arrays, frozen
+    )
     with _TrainingRun(source, tuple(updates)) as graph, module:
         module.run([batch])
         expected = graph.step(batch)

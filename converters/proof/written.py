@@ -53,7 +53,13 @@ class Runner:
         Where it `is_standalone`, that process cannot import this project.
         """
         without = _PROJECT if self.is_standalone else ()
-        return Process(threads=threads, environment=_CPU, without=without, quiet=True)
+        return Process(
+            threads=threads,
+            environment=_CPU,
+            without=without,
+            quiet=True,
+            kept_for=self.needs[0],
+        )
 
 
 # Formats by what is written, with the suffix where a target has several.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from slim_resnet.frameworks import MissingFrameworkError
-from slim_resnet.processes import Process, ProcessLostError, RemoteError, ready
+from slim_resnet.processes import Process, ProcessLostError, RemoteError, kept_processes, ready
 
 # What the processes below do; they import this module.
 
@@ -191,7 +191,7 @@ def test_a_process_ends_with_the_one_that_made_it(tmp_path, signum):
 
         signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
         with Process() as process:
-            print(process._popen.pid, flush=True)
+            print(process.pid, flush=True)
             process.call(sleep, 60)
         """)
     )
@@ -217,3 +217,57 @@ def _runs(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def remember(value):
+    _remembered.append(value)
+    return os.getpid(), list(_remembered)
+
+
+_remembered: list = []
+
+
+def test_a_process_is_kept_for_its_kind_alone(tmp_path, monkeypatch):
+    def said(**options):
+        with Process(quiet=True, **options) as process:
+            return process.call(remember, "x")
+
+    with kept_processes():
+        first, _ = said(kept_for="torch")
+        assert said(kept_for="torch") == (first, ["x", "x"])
+        others = [said(), said(kept_for="keras"), said(kept_for="torch", environment={"A": "1"})]
+        assert [values for _, values in others] == [["x"]] * 3
+        assert said(kept_for="torch")[0] == first
+        monkeypatch.chdir(tmp_path)
+        assert said(kept_for="torch")[0] != first
+    assert said(kept_for="torch")[1] == ["x"], "and no longer than that"
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_a_process_that_was_lost_or_is_at_work_is_not_kept():
+    with kept_processes():
+        with Process(quiet=True, kept_for="torch") as process:
+            busy, _ = process.call(remember, "x")
+            process.submit(sleep, 60)
+        with Process(quiet=True, kept_for="torch") as process:
+            assert process.call(remember, "x")[0] != busy
+            with pytest.raises(ProcessLostError, match="code 3: out of ideas"):
+                process.call(leave, 3)
+        with Process(quiet=True, kept_for="torch") as process:
+            assert process.call(remember, "x")[1] == ["x"]
+            with pytest.raises(ValueError, match="no such thing"):
+                process.call(fail, ValueError("no such thing"))
+        with Process(quiet=True, kept_for="torch") as process:
+            assert process.call(remember, "y")[1] == ["x", "y"], "an error is an answer"
+
+
+def test_the_longest_unused_of_the_kept_is_ended():
+    with kept_processes(limit=2):
+        pids = {}
+        for name in ("a", "b", "c"):
+            with Process(quiet=True, kept_for=name) as process:
+                pids[name], _ = process.call(remember, name)
+        for name, values in (("c", ["c", "c"]), ("b", ["b", "b"]), ("a", ["a"])):
+            with Process(quiet=True, kept_for=name) as process:
+                assert process.call(remember, name)[1] == values
