@@ -9,7 +9,7 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,8 @@ from converters.proof.training_updates import (
     debiased_statistics,
     frozen_norms,
     moving_statistics,
+    statistics_kept,
+    statistics_of,
     update_operations,
 )
 from slim_resnet.arch.parts import PARITY
@@ -42,10 +44,17 @@ BATCH_SIZE = 4
 _MERGES = frozenset(("Merge", "RefMerge"))
 
 
-def trains(network: Network) -> bool:
-    """Whether a network was read of a graph that moves its batch norms' statistics, or drops."""
+def trains(network: Network, kept: Set[str] = frozenset()) -> bool:
+    """Whether a network was read of a graph that moves its batch norms' statistics, or drops.
+
+    Args:
+        network: the network.
+        kept: the statistics, as variables, that the graph keeps while it trains.
+    """
     return any(
-        layer.options.get("decay") is not None if layer.kind == "batch_norm" else True
+        layer.kind == "dropout"
+        or layer.options.get("decay") is not None
+        and not kept.issuperset(statistics_of(network, layer))
         for layer in network.layers
         if layer.kind in ("batch_norm", "dropout")
     )
@@ -66,7 +75,8 @@ def with_training(
         checkpoint: what the user calls the checkpoint.
         progress: called with a line for each step.
     """
-    if not proof.passed or not trains(source.network):
+    kept = statistics_kept(source.graph, source.network) if proof.passed else frozenset()
+    if not proof.passed or not trains(source.network, kept):
         return proof
     progress(f"a step of the training of {source.name}")
     size = max(c.image_size for c in proof.reports[0].comparisons)
@@ -111,7 +121,7 @@ def prove_training(
     network = source.network
     fed = batches(network.inputs, [image_size], batch_size=batch_size, seed=seed)
     ((size, batch),) = fed.items()
-    updates = update_operations(source.graph, network)
+    updates = _updates(source)
     frozen = frozen_norms(network, frozenset().union(*updates.values()))
     debiased = debiased_statistics(source.graph, network)
     arrays = network.arrays(source.variables, double=True)
@@ -139,6 +149,13 @@ def prove_training(
         (report,), said = by_own_rounding([report], {size: expected}, {size: rounded})
         notes += said
     return report, tuple(notes)
+
+
+def _updates(source: GraphSource) -> dict[str, frozenset[str]]:
+    """The operations that move what the graph's training normalises by; see `update_operations`."""
+    kept = statistics_kept(source.graph, source.network)
+    found = update_operations(source.graph, source.network).items()
+    return {name: moved - kept for name, moved in found if moved - kept}
 
 
 def _check_dropouts(source: GraphSource) -> None:

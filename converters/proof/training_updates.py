@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
+from converters.files.errors import Malformed
 from converters.files.graphdef import FORWARDING, VARIABLES, Function, Graph, Node, Ref, parse_ref
 from converters.graphs.averages import MovingAverages
 from converters.graphs.functions import CALLS, CHOICES
-from converters.graphs.network import Network
+from converters.graphs.inference import Inference
+from converters.graphs.network import Layer, Network
 from converters.graphs.variables import Variables
 
 _ASSIGNMENTS = frozenset(
@@ -51,7 +53,34 @@ def update_operations(graph: Graph, network: Network) -> dict[str, frozenset[str
     return found
 
 
-def frozen_norms(network: Network, moved: Collection[str]) -> tuple[str, ...]:
+def statistics_kept(graph: Graph, network: Network) -> frozenset[str]:
+    """The moving statistics by which the graph normalises even where it trains, as variables.
+
+    The updates of an inference graph are there in some code bases: its `is_training` is a constant
+    that says no, or its `tf.cond` takes the moving statistics whatever is fed.
+    """
+    stored = Variables(graph)
+    inputs = frozenset(parse_ref(each.name) for each in network.inputs)
+    inference = Inference(graph, inputs, training=True)
+    waiting, seen, found = [parse_ref(name) for name in network.outputs], set(), set()
+    while waiting:
+        try:
+            ref = inference.resolve(waiting.pop())
+            node = inference.node(ref[0])
+        except Malformed:  # training alone computes it, by what no module does
+            continue
+        if ref in seen or ref in inputs:
+            continue
+        seen.add(ref)
+        if node.op in VARIABLES:
+            found.add(stored.stored(node.name).name)
+        is_fused = node.op.startswith("FusedBatchNorm") and node.flag("is_training", True)
+        waiting.extend(node.operands[:3] if is_fused else node.operands)
+    moving = moving_statistics(network)
+    return frozenset(v for name in moving for v in network.parameters[name].variables) & found
+
+
+def frozen_norms(network: Network, moved: Set[str]) -> tuple[str, ...]:
     """The batch norms that keep their statistics while the graph trains, as in fine-tuning.
 
     Args:
@@ -61,13 +90,14 @@ def frozen_norms(network: Network, moved: Collection[str]) -> tuple[str, ...]:
     return tuple(
         layer.name
         for layer in network.layers
-        if layer.kind == "batch_norm"
-        and not any(
-            variable in moved
-            for role in _MOVING
-            for variable in network.parameters[layer.weights[role]].variables
-        )
+        if layer.kind == "batch_norm" and moved.isdisjoint(statistics_of(network, layer))
     )
+
+
+def statistics_of(network: Network, norm: Layer) -> tuple[str, ...]:
+    """The variables that hold the moving statistics of a batch norm."""
+    parameters = (network.parameters[norm.weights[role]] for role in _MOVING)
+    return tuple(variable for each in parameters for variable in each.variables)
 
 
 def debiased_statistics(graph: Graph, network: Network) -> tuple[str, ...]:

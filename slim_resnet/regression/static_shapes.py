@@ -6,7 +6,7 @@ still do the same. So such integers are compared by their values, for a few shap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ _LARGEST = 64  # elements of what is evaluated
 _SOURCES = ("Const", "Shape")
 
 
-def values(graph_def, input_name: str, shapes: Iterable[list[int]]) -> dict[str, list]:
+def values(graph_def, input_name: str, shapes: Iterable[Sequence[int]]) -> dict[str, list]:
     """Evaluates the integers of a graph that depend on its input's shape, not on its values.
 
     Args:
@@ -30,14 +30,22 @@ def values(graph_def, input_name: str, shapes: Iterable[list[int]]) -> dict[str,
         Name of a tensor -> its value for each of `shapes`. The second input of a Reshape has that
         of the reshaped tensor's shape: -1 is filled in. Empty if one of the shapes does not fit.
     """
-    runs = [_values_at(graph_def, input_name, shape) for shape in shapes]
-    if not runs or None in runs:
+    runs: list[dict[str, list]] = []
+    for shape in shapes:
+        graph = _imported(graph_def, input_name, shape)
+        if graph is None:
+            return {}
+        runs.append(_evaluate(graph) | _reshaped(graph))
+        if len(runs) == 1:  # the other shapes only need what leads to these
+            graph_def = _leading_to(graph_def, graph)
+    if not runs:
         return {}
     names = set(runs[0]).intersection(*runs[1:])
     return {name: [run[name] for run in runs] for name in names}
 
 
-def _values_at(graph_def, input_name: str, shape: list[int]) -> dict[str, list] | None:
+def _imported(graph_def, input_name: str, shape: Sequence[int]):
+    """The graph with an input of some shape; None if it does not fit."""
     fixed = type(graph_def)()
     fixed.CopyFrom(graph_def)
     for node in fixed.node:
@@ -48,7 +56,19 @@ def _values_at(graph_def, input_name: str, shape: list[int]) -> dict[str, list] 
             tf.import_graph_def(fixed, name="")
         except ValueError:
             return None
-    return _evaluate(graph) | _reshaped(graph)
+    return graph
+
+
+def _leading_to(graph_def, graph):
+    """The part of a graph that computes integers, or changes shapes."""
+    wanted = [
+        op.name
+        for op in graph.get_operations()
+        if op.type in ("Shape", "Reshape")
+        or op.type != "Const"
+        and any(tensor.dtype.name in _INTEGERS for tensor in op.outputs)
+    ]
+    return tf.graph_util.extract_sub_graph(graph_def, wanted)
 
 
 def _evaluate(graph) -> dict[str, list]:

@@ -117,6 +117,15 @@ def test_with_the_graph_the_graph_decides(case, data):
     assert distance(found, logits) < 1e-5
 
 
+@pytest.mark.parametrize("case", [*CASES, "tensorpack_preact"])
+def test_with_the_graph_the_proof_runs_the_graph(case, data, tmp_path):
+    made = converters.convert(
+        data / "schemes" / case / "model.ckpt", tmp_path / "net.safetensors", "torch"
+    )
+    assert not made.error
+    assert made.proof.reference == "model.ckpt.meta"
+
+
 # Case -> facts that its scheme would have wrong: stride place, pool, padding, epsilon.
 WRONG = {
     "official_18": {"stride_unit": "last", "root_pool": "zeros"},

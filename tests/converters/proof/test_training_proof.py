@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from tensorflow.python.training import moving_averages
 
 from converters import convert
 from converters.files import open_weights
@@ -50,8 +51,10 @@ FORMS = {
     "zero-debiased": {"zero_debias_moving_mean": True},
     "frozen": {},
     "alpha dropout": {},
+    "moving whatever it trains": {},
 }
 TRAINED = list(FORMS)[:4]  # as torch trains
+KEPT = "moving whatever it trains"
 
 
 def alpha_dropout(x, keep=0.75, alpha=-1.7580993408473766):
@@ -59,6 +62,23 @@ def alpha_dropout(x, keep=0.75, alpha=-1.7580993408473766):
     mask = tf.floor(tf.random_uniform(tf.shape(x)) + keep)
     a = (keep + alpha**2 * keep * (1 - keep)) ** -0.5
     return tf.add((x * mask + alpha * (1 - mask)) * a, -a * alpha * (1 - keep), "alpha_dropout")
+
+
+def kept_norm(x):
+    """Moves its statistics at every step, and normalises by them: is_training says no for good."""
+    slots = {"beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
+    with tf.variable_scope("BatchNorm"):
+        beta, gamma, *moving = (
+            tf.get_variable(name, [x.shape[-1]], initializer=tf.constant_initializer(value),
+                            trainable=not name.startswith("moving"))
+            for name, value in slots.items()
+        )  # fmt: skip
+    found = tf.nn.moments(x, [0, 1, 2])
+    for variable, value in zip(moving, found, strict=True):
+        update = moving_averages.assign_moving_average(variable, value, 0.9, zero_debias=False)
+        tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
+    mean, variance = tf.cond(tf.constant(False), lambda: list(found), lambda: moving)
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
 
 
 @contextlib.contextmanager
@@ -79,7 +99,10 @@ def trained(tmp_path_factory):
     @functools.cache
     def make(form: str, fed: str = "") -> GraphSource:
         options = {"scale": True, "decay": 0.9, **FORMS[form]}
-        first = {**options, "is_training": False} if form == "frozen" else None
+        first = {
+            "frozen": {"normalizer_params": {**options, "is_training": False}},
+            KEPT: {"normalizer_fn": kept_norm, "normalizer_params": None},
+        }
         prefix = str(tmp_path_factory.mktemp("trained") / "model.ckpt")
         with control_flow(fed), tf.Graph().as_default(), tf.Session() as session:
             tf.set_random_seed(0)
@@ -89,8 +112,7 @@ def trained(tmp_path_factory):
                 [slim.conv2d], normalizer_fn=slim.batch_norm,
                 normalizer_params={**options, "is_training": training},
             ):  # fmt: skip
-                given = {"normalizer_params": first} if first else {}
-                net = slim.conv2d(image, 8, 3, stride=2, scope="conv1", **given)
+                net = slim.conv2d(image, 8, 3, stride=2, scope="conv1", **first.get(form, {}))
                 net = slim.conv2d(net, 8, 3, stride=2, scope="conv2")
                 if form == "alpha dropout":
                     net = alpha_dropout(net)
@@ -121,9 +143,11 @@ def test_every_form_of_batch_norm_trains_as_its_graph(trained, form, fed):
     assert notes == ()
 
 
-def test_frozen_batch_norms_are_told(trained):
+@pytest.mark.parametrize("form", ["frozen", KEPT])
+@pytest.mark.parametrize("fed", ["", "switches"])
+def test_frozen_batch_norms_are_told(trained, form, fed):
     """They take no part in the training: theirs are compared in `.eval()` mode."""
-    report, notes = prove_training(trained("frozen"), checkpoint="model.ckpt")
+    report, notes = prove_training(trained(form, fed), checkpoint="model.ckpt")
     check_right(report, 4)
     assert len(notes) == 1
     assert notes[0].startswith("1 batch norms keep their statistics")
