@@ -50,7 +50,10 @@ SHARING = {
     "check_legacy",
     "convert_checkpoint",
     "convert_table",
+    "evaluate",
+    "finetune_torch",
     "inspect_checkpoint",
+    "train",
     "transcode_checkpoint",
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pathlib
 import runpy
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from slim_resnet.processes import Process, ProcessLostError, keep_processes
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 class ToolProcess:
@@ -50,7 +54,18 @@ def run_script(
             code = _exit_code(script)
         finally:
             sys.argv, sys.path[:] = before
+            _forget_modules_of(folder)
     return code, out.text, err.text
+
+
+def _forget_modules_of(folder: str) -> None:
+    """The next script may find others of their names; what is installed stays."""
+    if ROOT.is_relative_to(folder):
+        return
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(folder + os.sep):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _exit_code(script: str) -> int:

@@ -281,14 +281,17 @@ def jobs(sources, tmp_path):
         yield made
 
 
+@pytest.fixture
 def children():
-    return psutil.Process().children()
+    """children() -> the processes that the test began and that run still."""
+    before = {child.pid for child in psutil.Process().children()}
+    return lambda: [child for child in psutil.Process().children() if child.pid not in before]
 
 
 UNVERIFIED = batch.Settings("torch", verified=False)
 
 
-def test_a_killed_process_is_the_failure_of_its_file(jobs, tmp_path):
+def test_a_killed_process_is_the_failure_of_its_file(jobs, tmp_path, children):
     victim = jobs[1]
     left = tmp_path / "out" / os.path.dirname(victim.output) / ".net.abcd1234.partial"
 
@@ -307,7 +310,7 @@ def test_a_killed_process_is_the_failure_of_its_file(jobs, tmp_path):
     assert children() == []
 
 
-def test_processes_share_out_the_cores(jobs, monkeypatch):
+def test_processes_share_out_the_cores(jobs, monkeypatch, children):
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     environments = {}

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import html.parser
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -18,22 +15,18 @@ from slim_resnet.regression.measured import Measured
 from slim_resnet.regression.network_check import Checked
 
 HERE = pathlib.Path(__file__).parent
-TOOL = HERE.parents[2] / "tools" / "check_legacy.py"
 CONTRIB_NET = HERE.parent / "legacy" / "faults" / "contrib_net.py"
 VOID = {"meta"}
 NETWORKS = "tests.slim_resnet.regression.networks"
 
 
-@pytest.fixture(scope="module")
-def run():
+@pytest.fixture
+def run(tool, monkeypatch):
     """run(RECORD, ...) -> the finished process, in the folder that holds networks.py."""
 
     def start(*args, cwd=HERE):
-        command = [sys.executable, str(TOOL), *map(str, args)]
-        env = {**os.environ, "PYTHONPATH": str(HERE.parents[2])}
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=cwd, env=env
-        )
+        monkeypatch.chdir(cwd)
+        return tool("check_legacy", *args)
 
     return start
 
