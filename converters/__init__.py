@@ -22,6 +22,7 @@ from converters.proof.report import Report
 from converters.proof.verification import verify
 from converters.recognise.loading import load_checkpoint
 from converters.recognise.recognised import Recognised
+from slim_resnet.processes import kept_processes
 
 __all__ = [
     "CheckpointError",
@@ -30,6 +31,7 @@ __all__ = [
     "Recognised",
     "WeightsFile",
     "convert",
+    "kept_processes",
     "load_checkpoint",
     "open_weights",
     "to_keras",

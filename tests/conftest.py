@@ -98,20 +98,28 @@ def legacy() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def narrow():
-    """A registry entry made narrow: the same depth and units, a fraction of the width."""
+    """A registry entry made narrow and shallow: the same kinds of units, few of them."""
     from slim_resnet import arch as arch_lib
     from slim_resnet.arch.parts import Stage
 
-    def make(name: str, *, num_classes: int | None = 10, base: int = 4, **changes):
+    def make(
+        name: str, *, num_classes: int | None = 10, base: int = 4, most_units: int = 2, **changes
+    ):
         arch = arch_lib.get(name, num_classes=num_classes)
         cardinality = min(arch.cardinality, 4)
         group = arch.stages[0].depth_bottleneck // arch.cardinality
-        stages = [
-            Stage(s.num_units, 4 * base * 2**i, max(group * 2**i // 2, 1) * cardinality
-                           if cardinality > 1 else base * 2**i, s.stride,
-                  se_depth=s.se_depth and max(base * 2**i // 2, 1))
-            for i, s in enumerate(arch.stages)
-        ]  # fmt: skip
+        stages = []
+        for i, stage in enumerate(arch.stages):
+            in_group = max(group * 2**i // 2, 1)
+            stages.append(
+                Stage(
+                    num_units=min(stage.num_units, most_units),
+                    depth=4 * base * 2**i,
+                    depth_bottleneck=in_group * cardinality if cardinality > 1 else base * 2**i,
+                    stride=stage.stride,
+                    se_depth=stage.se_depth and max(base * 2**i // 2, 1),
+                )
+            )
         made = arch.replace(
             name=f"{name}_narrow", stages=tuple(stages), cardinality=cardinality, root_depth=8,
             deep_stem=(4,) * len(arch.deep_stem),

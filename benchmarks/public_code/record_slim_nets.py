@@ -55,6 +55,7 @@ SMALL = {
 VARIANCES = {
     "inception_v1": 1.3,
     "minimalistic": 2,
+    "nasnet": 4,
     "mobilenet_edgetpu": 2,
     "resnet_v1": 3,
     "resnet_v2_": 3,
@@ -83,7 +84,6 @@ class Case(NamedTuple):
 OPTIONS = {
     "inception_v1_global_pool": Case("inception_v1", {"global_pool": True}, (97, 129), False),
     "inception_v1_train": Case("inception_v1", training=True),
-    "inception_v2_224": Case("inception_v2", {"use_separable_conv": False}, (224, 224)),
     "inception_v3_dynamic": Case(
         "inception_v3", {"global_pool": True, "create_aux_logits": False}, known=False
     ),

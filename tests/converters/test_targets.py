@@ -87,7 +87,7 @@ def test_narrow_nets_match_at_every_end_point(name, changes, narrow, save_checkp
     report = converters.verify(ckpt, image_sizes=[(48, 64), (33, 47)])
     assert report.passed, report.first_divergence
     assert report.max_rel_error <= 1e-12
-    assert len(report.comparisons) == 2 * 2 * 74
+    assert len(report.comparisons) == 2 * 2 * 42
 
 
 @pytest.mark.parametrize("convention", ["slim", "torchvision"])

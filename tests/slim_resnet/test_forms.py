@@ -129,7 +129,7 @@ def test_a_saver_restores_what_was_transcoded(form, narrow, tmp_path):
             np.testing.assert_array_equal(session.run(variable), grouped[variable.op.name])
     read = converters.load_checkpoint(tmp_path / "model.ckpt-7")
     assert (read.global_step, read.unknown) == (7, ["extra"])
-    assert len(read.auxiliary["optimizer slots"]) == 161
+    assert len(read.auxiliary["optimizer slots"]) == 89
 
 
 @pytest.mark.slow

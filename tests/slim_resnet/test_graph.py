@@ -96,7 +96,7 @@ def test_written_graph_is_whole_and_its_checkpoint_restores(tmp_path, narrow):
         saver = tf.train.import_meta_graph(str(tmp_path / "out" / "model.meta"))
         saver.restore(session, tf.train.latest_checkpoint(str(tmp_path / "out")))
         values = session.run(tf.trainable_variables())
-    assert len(values) == 161
+    assert len(values) == 89
     assert all(np.isfinite(v).all() for v in values)
 
 

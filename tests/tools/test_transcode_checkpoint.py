@@ -15,7 +15,7 @@ def test_another_form_and_what_one_should_know(tool, narrow, save_checkpoint, tm
     note, last = found.stdout.splitlines()
     assert note.startswith("note: ")
     assert note.endswith("has convention slim, but torchvision was asked for and is taken")
-    assert last.startswith(f"wrote {tmp_path / 'new.ckpt'}: grouped -> concat, 268 -> ")
+    assert last.startswith(f"wrote {tmp_path / 'new.ckpt'}: grouped -> concat, 148 -> ")
     there = converters.load_checkpoint(tmp_path / "new.ckpt")
     assert there.arch.form == "concat"
     for name, value in converters.load_checkpoint(source).weights().items():

@@ -99,7 +99,7 @@ def test_read_back(narrow, save_meta, name, changes):
     else:
         told = {key: value for key, value in changes.items() if key in TOLD}
         others = {key: value for key, value in changes.items() if key not in TOLD}
-        arch = with_facts(brief(narrow(name, base=2)).replace(**others), told)
+        arch = with_facts(brief(narrow(name, base=2, most_units=3)).replace(**others), told)
     facts = graph_facts(graph_for(save_meta(arch)))
     assert facts.apply(unknowing(arch)) == arch
     groups = {conv.groups for conv in facts.convs if conv.window.kernel == (3, 3)}
