@@ -103,7 +103,15 @@ def say(text: str) -> None:
 MODES = {"--check": check, "--rewrite": rewrite}
 
 
+def usage() -> str:
+    """What --help prints, under the name by which this command was called."""
+    return __doc__.replace("run_legacy.py", os.path.basename(sys.argv[0])).strip()
+
+
 def start() -> None:
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(usage())
+        sys.exit(0)
     if sys.argv[1:2] and sys.argv[1] in MODES:
         terminal.run(main)
     from slim_resnet.legacy.__main__ import main as run_script

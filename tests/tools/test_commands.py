@@ -45,6 +45,13 @@ def test_help_names_every_command_and_calls_each_by_its_name(tmp_path):
     assert command(tmp_path, "--version").stdout == f"slim-resnet {slim_resnet.__version__}\n"
 
 
+def test_help_of_run_legacy_names_its_modes(tmp_path):
+    found = command(tmp_path, "run-legacy", "--help")
+    assert (found.returncode, found.stderr) == (0, "")
+    for words in ("train.py --batch_size 8", "--check train.py", "--rewrite train.py"):
+        assert f"slim-resnet run-legacy {words}" in found.stdout
+
+
 @pytest.mark.parametrize("name", ["invert", "--inspect"])
 def test_an_unknown_command_is_one_sentence(tmp_path, name):
     found = command(tmp_path, name)
