@@ -64,6 +64,14 @@ def test_links_lead_to_files():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_files_that_are_named_are_there():
+    for page in PAGES:
+        named = re.findall(r"`((?:converters|slim_resnet|tests|tools|benchmarks|docs)/[\w./-]*)`",
+                           page.read_text("utf-8"))  # fmt: skip
+        for path in named:
+            assert "NAME" in path or (ROOT / path).exists(), f"{page.name}: {path}"
+
+
 def test_what_snippets_import_is_there():
     pytest.importorskip("tensorflow")
     pytest.importorskip("torch")
