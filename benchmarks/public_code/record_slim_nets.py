@@ -55,7 +55,10 @@ SMALL = {
 VARIANCES = {
     "inception_v1": 1.3,
     "minimalistic": 2,
-    "nasnet": 4,
+    "pnasnet_mobile": 4,
+    "nasnet_cifar": 2.5,
+    "pnasnet_large": 3,
+    "nasnet": 2,
     "mobilenet_edgetpu": 2,
     "resnet_v1": 3,
     "resnet_v2_": 3,
