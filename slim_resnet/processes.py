@@ -251,8 +251,8 @@ class _Interpreter:
 class _Kept:
     """Interpreters that wait for more of what they did; the longest unused is ended first."""
 
-    def __init__(self) -> None:
-        self.limit = 0
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
         self._waiting: list[_Interpreter] = []
         self._lock = threading.Lock()
 
@@ -298,15 +298,13 @@ def kept_processes(limit: int = 4) -> Iterator[None]:
     Args:
         limit: how many may wait at a time; each holds the memory of its frameworks.
     """
-    if _kept.limit:  # the outer block ends them
-        yield
-        return
-    keep_processes(limit)
+    global _kept
+    outer, _kept = _kept, _Kept(limit)
     try:
         yield
     finally:
-        _kept.limit = 0
         _kept.end()
+        _kept = outer
 
 
 def keep_processes(limit: int = 4) -> None:
