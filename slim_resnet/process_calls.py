@@ -34,6 +34,7 @@ class RemoteError(RuntimeError):
 
 
 def typed(error: BaseException) -> str:
+    """The type of an error, and what it says."""
     return f"{type(error).__name__}: {str(error).strip()}".rstrip(": ")
 
 
@@ -55,6 +56,7 @@ def encoded(value: object) -> tuple[bytes, list[memoryview]]:
 
 
 def put(pipe: Connection, content: bytes, large: Sequence[memoryview]) -> None:
+    """Sends what `encoded` made."""
     pipe.send((content, [view.nbytes for view in large]))
     if not large:
         return
@@ -67,7 +69,7 @@ def put(pipe: Connection, content: bytes, large: Sequence[memoryview]) -> None:
 
 
 def taken(pipe: Connection) -> tuple[bytes, list[memoryview]]:
-    """What `_put` sent."""
+    """What `put` sent."""
     content, sizes = pipe.recv()
     if not sizes:
         return content, []
@@ -85,6 +87,7 @@ def taken(pipe: Connection) -> tuple[bytes, list[memoryview]]:
 
 
 def decoded(content: bytes, large: Sequence[memoryview]):
+    """The reverse of `encoded`."""
     return pickle.loads(content, buffers=large)
 
 
@@ -102,7 +105,8 @@ class _Loaded(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def error(content: bytes | None, text: str, trace: str) -> BaseException:
+def error_of(content: bytes | None, text: str, trace: str) -> BaseException:
+    """An error that the other process met, as it was, or as a `RemoteError`."""
     try:
         error = _Loaded(io.BytesIO(content)).load()
     except Exception:  # whatever its class makes of that
@@ -112,7 +116,7 @@ def error(content: bytes | None, text: str, trace: str) -> BaseException:
 
 
 def _described(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An error as `_error` takes it."""
+    """An error as `error_of` takes it."""
     try:
         content = pickle.dumps(error)
         pickle.loads(content)

@@ -87,7 +87,9 @@ class Process:
         kept_for: str = "",
     ) -> None:
         environment = {**_defaults(threads), **os.environ, **(environment or {})}
-        kind = (kept_for, tuple(without), *_surroundings(environment)) if kept_for else None
+        kind = (
+            (kept_for, tuple(without), *_surroundings(environment)) if kept_for and quiet else None
+        )
         self._by_file = bool(without)
         self._is_idle = True
         self._interpreter = _kept.taken(kind) or _Interpreter(without, environment, quiet, kind)
@@ -139,7 +141,7 @@ class Process:
         self._is_idle = True
         succeeded, value = calls.decoded(*message)
         if not succeeded:
-            raise calls.error(*value)
+            raise calls.error_of(*value)
         return value
 
     def call(self, function: Callable, *args, **options):
@@ -182,16 +184,9 @@ class _Interpreter:
         self.pipe, theirs = Pipe()
         with theirs:  # so that ours ends with the process
             fd = theirs.fileno()
+            told = [calls.__file__, str(fd), ",".join(without), *_paths()]
             self._popen = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    _COMMAND,
-                    calls.__file__,
-                    str(fd),
-                    ",".join(without),
-                    *_paths(),
-                ],
+                [sys.executable, "-c", _COMMAND, *told],
                 stdin=subprocess.PIPE,  # its end tells the process that we are gone
                 stderr=self._log,
                 pass_fds=[fd],
@@ -345,7 +340,7 @@ def _folder() -> str | None:
 
 
 def _surroundings(environment: Mapping[str, str]) -> tuple:
-    """What a process has from where it is started."""
+    """What a process has from where it is started, but for the name of the test that runs."""
     named = (item for item in environment.items() if item[0] != "PYTEST_CURRENT_TEST")
     return tuple(sorted(named)), tuple(_paths()), _folder()
 

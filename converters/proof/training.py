@@ -9,7 +9,7 @@ value on both sides, and scale it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +32,6 @@ from converters.proof.training_updates import (
     frozen_norms,
     moving_statistics,
     statistics_kept,
-    statistics_of,
     update_operations,
 )
 from slim_resnet.arch.parts import PARITY
@@ -44,17 +43,10 @@ BATCH_SIZE = 4
 _MERGES = frozenset(("Merge", "RefMerge"))
 
 
-def trains(network: Network, kept: Set[str] = frozenset()) -> bool:
-    """Whether a network was read of a graph that moves its batch norms' statistics, or drops.
-
-    Args:
-        network: the network.
-        kept: the statistics, as variables, that the graph keeps while it trains.
-    """
+def trains(network: Network) -> bool:
+    """Whether a network was read of a graph that moves its batch norms' statistics, or drops."""
     return any(
-        layer.kind == "dropout"
-        or layer.options.get("decay") is not None
-        and not kept.issuperset(statistics_of(network, layer))
+        layer.options.get("decay") is not None if layer.kind == "batch_norm" else True
         for layer in network.layers
         if layer.kind in ("batch_norm", "dropout")
     )
@@ -75,8 +67,7 @@ def with_training(
         checkpoint: what the user calls the checkpoint.
         progress: called with a line for each step.
     """
-    kept = statistics_kept(source.graph, source.network) if proof.passed else frozenset()
-    if not proof.passed or not trains(source.network, kept):
+    if not proof.passed or not trains(source.network):
         return proof
     progress(f"a step of the training of {source.name}")
     size = max(c.image_size for c in proof.reports[0].comparisons)
@@ -121,9 +112,15 @@ def prove_training(
     network = source.network
     fed = batches(network.inputs, [image_size], batch_size=batch_size, seed=seed)
     ((size, batch),) = fed.items()
-    updates = _updates(source)
+    kept = statistics_kept(source.graph, network)
+    found = update_operations(source.graph, network)
+    updates = {name: moved - kept for name, moved in found.items() if moved - kept}
     frozen = frozen_norms(network, frozenset().union(*updates.values()))
-    debiased = debiased_statistics(source.graph, network)
+    debiased = [
+        name
+        for name in debiased_statistics(source.graph, network)
+        if not kept.issuperset(network.parameters[name].variables)
+    ]
     arrays = network.arrays(source.variables, double=True)
     module = FunctionRun(
         "torch", ours.train_network, network.to_json(), network.path, arrays, frozen
@@ -149,13 +146,6 @@ def prove_training(
         (report,), said = by_own_rounding([report], {size: expected}, {size: rounded})
         notes += said
     return report, tuple(notes)
-
-
-def _updates(source: GraphSource) -> dict[str, frozenset[str]]:
-    """The operations that move what the graph's training normalises by; see `update_operations`."""
-    kept = statistics_kept(source.graph, source.network)
-    found = update_operations(source.graph, source.network).items()
-    return {name: moved - kept for name, moved in found if moved - kept}
 
 
 def _check_dropouts(source: GraphSource) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Sequence
 
 from converters.files.errors import Malformed
 from converters.files.graphdef import FORWARDING, VARIABLES, Function, Graph, Node, Ref, parse_ref
 from converters.graphs.averages import MovingAverages
 from converters.graphs.functions import CALLS, CHOICES
 from converters.graphs.inference import Inference
-from converters.graphs.network import Layer, Network
+from converters.graphs.network import Network
 from converters.graphs.variables import Variables
 
 _ASSIGNMENTS = frozenset(
@@ -80,7 +80,7 @@ def statistics_kept(graph: Graph, network: Network) -> frozenset[str]:
     return frozenset(v for name in moving for v in network.parameters[name].variables) & found
 
 
-def frozen_norms(network: Network, moved: Set[str]) -> tuple[str, ...]:
+def frozen_norms(network: Network, moved: Collection[str]) -> tuple[str, ...]:
     """The batch norms that keep their statistics while the graph trains, as in fine-tuning.
 
     Args:
@@ -90,14 +90,13 @@ def frozen_norms(network: Network, moved: Set[str]) -> tuple[str, ...]:
     return tuple(
         layer.name
         for layer in network.layers
-        if layer.kind == "batch_norm" and moved.isdisjoint(statistics_of(network, layer))
+        if layer.kind == "batch_norm"
+        and not any(
+            variable in moved
+            for role in _MOVING
+            for variable in network.parameters[layer.weights[role]].variables
+        )
     )
-
-
-def statistics_of(network: Network, norm: Layer) -> tuple[str, ...]:
-    """The variables that hold the moving statistics of a batch norm."""
-    parameters = (network.parameters[norm.weights[role]] for role in _MOVING)
-    return tuple(variable for each in parameters for variable in each.variables)
 
 
 def debiased_statistics(graph: Graph, network: Network) -> tuple[str, ...]:
